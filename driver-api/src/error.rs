@@ -1,0 +1,189 @@
+//! What can go wrong in a driver, and what follows from it.
+
+use std::fmt;
+
+/// What kind of failure it was. It alone decides whether a run is repeated, its exit code, and the reason in
+/// the Ready condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The host does not resolve, the port is closed, or the connection broke.
+    Unreachable,
+    /// TLS is asked for, and the server has none.
+    TlsRefused,
+    /// The server's certificate is not signed by the given authority, or does not name the host.
+    Untrusted,
+    /// The server refused the login.
+    AuthenticationFailed,
+    /// The administrator's login lacks a right that the work needs.
+    InsufficientPrivilege,
+    /// The spec asks for something that cannot be: a name, a parameter, a value.
+    Invalid,
+    /// Something with that name is on the server, and it is not ours.
+    NameTaken,
+    /// The server's version, or a feature of it, is not supported.
+    Unsupported,
+    /// Another run holds the lock on this database.
+    Busy,
+    /// What the credentials refer to is missing.
+    CredentialsMissing,
+    /// The Secret of the Database's name exists and is not ours.
+    SecretConflict,
+    /// The database was created once and is not on the server any more.
+    DatabaseMissing,
+    /// The object changed under this run: another one is due.
+    Superseded,
+    /// A defect, or a failure that nobody foresaw.
+    Internal,
+}
+
+/// Whether a failed run is worth repeating unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Repeat it, with backoff: the cause may be repaired elsewhere.
+    Later,
+    /// Repeating the same request cannot help: the spec must change first.
+    Never,
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
+        Self::Unreachable,
+        Self::TlsRefused,
+        Self::Untrusted,
+        Self::AuthenticationFailed,
+        Self::InsufficientPrivilege,
+        Self::Invalid,
+        Self::NameTaken,
+        Self::Unsupported,
+        Self::Busy,
+        Self::CredentialsMissing,
+        Self::SecretConflict,
+        Self::DatabaseMissing,
+        Self::Superseded,
+        Self::Internal,
+    ];
+
+    /// Whether a failed run is worth repeating unchanged.
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::Invalid | Self::Unsupported | Self::Superseded => Retry::Never,
+            Self::Unreachable
+            | Self::TlsRefused
+            | Self::Untrusted
+            | Self::AuthenticationFailed
+            | Self::InsufficientPrivilege
+            | Self::NameTaken
+            | Self::Busy
+            | Self::CredentialsMissing
+            | Self::SecretConflict
+            | Self::DatabaseMissing
+            | Self::Internal => Retry::Later,
+        }
+    }
+
+    /// The reason in the Ready condition.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Unreachable",
+            Self::TlsRefused => "TlsRefused",
+            Self::Untrusted => "Untrusted",
+            Self::AuthenticationFailed => "AuthenticationFailed",
+            Self::InsufficientPrivilege => "InsufficientPrivilege",
+            Self::Invalid => "Invalid",
+            Self::NameTaken => "NameTaken",
+            Self::Unsupported => "Unsupported",
+            Self::Busy => "Busy",
+            Self::CredentialsMissing => "CredentialsMissing",
+            Self::SecretConflict => "SecretConflict",
+            Self::DatabaseMissing => "DatabaseMissing",
+            Self::Superseded => "Superseded",
+            Self::Internal => "Internal",
+        }
+    }
+}
+
+/// An error of a driver: its kind, a sentence for a person, and what caused it.
+///
+/// The message says what happened, to which object, and what to do next. It MUST NOT contain a secret. It is
+/// one sentence or two, begins in lower case, and does not repeat its source: the runtime shows the chain.
+#[derive(Debug)]
+pub struct DriverError {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl DriverError {
+    /// An error of that kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message and its causes in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let next = error.to_string();
+            // Many errors print their source themselves; a reader needs it once.
+            if !text.contains(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            source = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DriverError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The result of a driver's method.
+pub type Result<T, E = DriverError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_names_each_cause_once() {
+        let cause = std::io::Error::other("connection refused");
+        let error = DriverError::new(ErrorKind::Unreachable, "cannot connect to db:5432: connection refused")
+            .with_source(cause);
+        assert_eq!(error.chain(), "cannot connect to db:5432: connection refused");
+        let error = DriverError::new(ErrorKind::Internal, "cannot create role")
+            .with_source(std::io::Error::other("disk full"));
+        assert_eq!(error.chain(), "cannot create role: disk full");
+    }
+
+    #[test]
+    fn reasons_are_unique_and_fit_a_condition() {
+        let reasons: std::collections::BTreeSet<_> =
+            ErrorKind::ALL.iter().map(|kind| kind.reason()).collect();
+        assert_eq!(reasons.len(), ErrorKind::ALL.len());
+        assert!(reasons.iter().all(|reason| reason.chars().all(|c| c.is_ascii_alphanumeric())));
+    }
+}

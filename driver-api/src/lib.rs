@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod lifecycle;
+pub mod names;
+
+pub mod driver;
+pub mod error;
+pub mod secret;
+
+#[cfg(feature = "container")]
+pub mod container;
+
+pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode};
+pub use error::{DriverError, ErrorKind, Result, Retry};
+pub use secret::Secret;

@@ -1,0 +1,236 @@
+//! The lifecycle of a Database: which phase may follow which, and which operation may run when.
+//!
+//! Everything here is pure. The operator asks it what is needed, the runtime asks it before every write, so
+//! that a stale or hostile Job is harmless.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{BackupPhase, Database, DatabasePhase, DeletionPolicy};
+
+/// What a Job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Make the database, or repair it.
+    Create,
+    /// Write a backup.
+    Backup,
+    /// Lock the logins out, write the final backup and verify it.
+    BackupBeforeDelete,
+    /// Load a backup.
+    Restore,
+    /// Replace the login's password.
+    Rotate,
+    /// Drop the database, or leave it where the policy says so, and let the object go.
+    Delete,
+    /// Let the object go because its namespace is terminating, where no Job can start any more.
+    Release,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Backup,
+        Self::BackupBeforeDelete,
+        Self::Restore,
+        Self::Rotate,
+        Self::Delete,
+        Self::Release,
+    ];
+
+    /// The name in `DB_OPERATOR_OPERATION`, labels and Job names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Backup => "backup",
+            Self::BackupBeforeDelete => "backup-before-delete",
+            Self::Restore => "restore",
+            Self::Rotate => "rotate",
+            Self::Delete => "delete",
+            Self::Release => "release",
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(name: &str) -> Result<Self, UnknownOperation> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| operation.as_str() == name)
+            .ok_or_else(|| UnknownOperation(name.to_owned()))
+    }
+}
+
+/// No operation has that name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0:?} is not an operation; operations are create, backup, backup-before-delete, restore, rotate, delete and release"
+)]
+pub struct UnknownOperation(String);
+
+/// What the owner of an object wants to become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// It is not being deleted.
+    Keep,
+    /// It is being deleted, and the database is to be dropped.
+    Delete,
+    /// It is being deleted, and the database is to be dropped after a verified final backup.
+    BackupThenDelete,
+    /// It is being deleted, and the database stays on the server.
+    Retain,
+}
+
+impl Intent {
+    /// Every intent.
+    pub const ALL: [Self; 4] = [Self::Keep, Self::Delete, Self::BackupThenDelete, Self::Retain];
+
+    /// The intent that an object expresses by its deletion timestamp and policy.
+    pub fn of(database: &Database) -> Self {
+        if !database.is_being_deleted() {
+            return Self::Keep;
+        }
+        match database.spec.deletion_policy() {
+            DeletionPolicy::Delete => Self::Delete,
+            DeletionPolicy::BackupThenDelete => Self::BackupThenDelete,
+            DeletionPolicy::Retain => Self::Retain,
+        }
+    }
+}
+
+/// Whether a Database may go from phase `from` to phase `to`.
+///
+/// A phase may always be written again: a run that is repeated repeats its writes.
+pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
+    use DatabasePhase as P;
+    let Some(from) = from else {
+        // A run died between finalizer and first phase, and the object was deleted since.
+        return matches!(to, P::Creating | P::DeletionRequested);
+    };
+    from == to
+        || match from {
+            P::Creating => matches!(to, P::Created | P::DeletionRequested),
+            P::Created => {
+                matches!(to, P::BackupRequested | P::BackupBeforeDeleteRequested | P::DeletionRequested)
+            }
+            // A run that dies after its claim leaves the way back open.
+            P::BackupRequested => matches!(to, P::BackupInProgress | P::Created),
+            P::BackupInProgress => matches!(to, P::BackupCompleted | P::BackupRequested | P::Created),
+            P::BackupCompleted => matches!(to, P::Created),
+            // The owner may give up the final backup by changing the policy to Delete or Retain.
+            P::BackupBeforeDeleteRequested => {
+                matches!(to, P::BackupBeforeDeleteInProgress | P::DeletionRequested)
+            }
+            P::BackupBeforeDeleteInProgress => {
+                matches!(
+                    to,
+                    P::BackupBeforeDeleteCompleted | P::BackupBeforeDeleteRequested | P::DeletionRequested
+                )
+            }
+            P::BackupBeforeDeleteCompleted => {
+                matches!(to, P::DeletionRequested | P::BackupBeforeDeleteRequested)
+            }
+            P::DeletionRequested => matches!(to, P::DeletionInProgress),
+            P::DeletionInProgress => matches!(to, P::Deleted | P::DeletionRequested),
+            P::Deleted => matches!(to, P::DeletionRequested),
+        }
+}
+
+/// Whether a Backup may go from phase `from` to phase `to`. A failed attempt starts over.
+pub fn backup_may_follow(from: Option<BackupPhase>, to: BackupPhase) -> bool {
+    use BackupPhase as P;
+    match from {
+        None => matches!(to, P::Starting),
+        Some(P::Starting) => matches!(to, P::Starting | P::BackingUp),
+        Some(P::BackingUp) => matches!(to, P::Starting | P::BackingUp | P::Completed),
+        Some(P::Completed) => matches!(to, P::Completed),
+    }
+}
+
+/// Whether an operation may act on a Database in that phase, given what its owner wants.
+///
+/// `was_created` says that the database has been complete once (`status.createdAt`): then it may hold rows,
+/// whatever the phase claims, and with [`Intent::BackupThenDelete`] only a final backup leads to its drop.
+pub fn permits(
+    operation: Operation,
+    phase: Option<DatabasePhase>,
+    intent: Intent,
+    was_created: bool,
+) -> bool {
+    use DatabasePhase as P;
+    match operation {
+        Operation::Create => intent == Intent::Keep && matches!(phase, None | Some(P::Creating | P::Created)),
+        // A backup that has begun is finished, even when the object is deleted meanwhile.
+        Operation::Backup => match phase {
+            Some(P::Created) => intent == Intent::Keep,
+            Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => true,
+            None
+            | Some(
+                P::Creating
+                | P::BackupBeforeDeleteRequested
+                | P::BackupBeforeDeleteInProgress
+                | P::BackupBeforeDeleteCompleted
+                | P::DeletionRequested
+                | P::DeletionInProgress
+                | P::Deleted,
+            ) => false,
+        },
+        Operation::Restore | Operation::Rotate => intent == Intent::Keep && phase == Some(P::Created),
+        Operation::BackupBeforeDelete => {
+            intent == Intent::BackupThenDelete
+                && match phase {
+                    Some(
+                        P::Created
+                        | P::BackupBeforeDeleteRequested
+                        | P::BackupBeforeDeleteInProgress
+                        | P::BackupBeforeDeleteCompleted,
+                    ) => true,
+                    None
+                    | Some(
+                        P::Creating
+                        | P::BackupRequested
+                        | P::BackupInProgress
+                        | P::BackupCompleted
+                        | P::DeletionRequested
+                        | P::DeletionInProgress
+                        | P::Deleted,
+                    ) => was_created && phase == Some(P::Creating),
+                }
+        }
+        Operation::Delete => match intent {
+            Intent::Keep => false,
+            Intent::Delete | Intent::Retain => {
+                !matches!(phase, Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted))
+            }
+            Intent::BackupThenDelete => match phase {
+                // Half made: nothing was handed out, there is nothing to save.
+                None | Some(P::Creating) => !was_created,
+                Some(
+                    P::BackupBeforeDeleteCompleted
+                    | P::DeletionRequested
+                    | P::DeletionInProgress
+                    | P::Deleted,
+                ) => true,
+                Some(
+                    P::Created
+                    | P::BackupRequested
+                    | P::BackupInProgress
+                    | P::BackupCompleted
+                    | P::BackupBeforeDeleteRequested
+                    | P::BackupBeforeDeleteInProgress,
+                ) => false,
+            },
+        },
+        Operation::Release => intent != Intent::Keep,
+    }
+}
