@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# What every script of the proving ground shares: paths, narration, waiting.
+# To be sourced, never run.
+
+# Sourced once, however many of our scripts ask for it.
+if [[ -n ${cluster_library:-} ]]; then return 0; fi
+cluster_library=sourced
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+
+# Built once and kept: programs, image archives, containerd's unpacked images.
+# Outside the checkout, so that a fresh clone on the same machine starts warm.
+cache="${DB_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/db-operator}"
+
+# What the running cluster owns: certificates, etcd's data, logs, pod volumes.
+# One fixed place, for there is one cluster per machine, and `down.sh` must find
+# what a crashed `up.sh` left, whoever ran it. Short, for sockets live in it too.
+# shellcheck disable=SC2034
+{
+  checkout="$(cd "$here/../.." && pwd)"
+  component="the cluster" # what is being started, to name it when that fails
+
+  state=/var/lib/db-operator-cluster
+  logs="$state/logs"
+  run="$state/run"
+  certificates="$state/certificates"
+  admin_kubeconfig="$state/admin.kubeconfig"
+  audit_log="$logs/audit.log"
+
+  # Every daemon, shim and pod process lives below this control group, so that
+  # "all that is ours" is a question the kernel answers.
+  cgroup_name=db-operator-cluster
+
+  # Addresses of the cluster. They exist on this machine only.
+  bridge=dbop0
+  node_name=proving-ground
+  node_address=10.231.0.1
+  pod_range=10.231.0.0/20
+  service_range=10.231.128.0/20
+  kubernetes_service_address=10.231.128.1
+  api_port=6443
+}
+
+mkdir -p "$cache/locks"
+
+say() { printf '==> %s\n' "$*" >&2; }
+note() { printf '    %s\n' "$*" >&2; }
+fail() { printf 'error: %s\n' "$*" >&2; return 1; }
+
+# step DESCRIPTION COMMAND…: runs the command and says how long it took.
+step() {
+  local description=$1 begin=$EPOCHREALTIME elapsed
+  shift
+  say "$description"
+  "$@"
+  elapsed=$(((${EPOCHREALTIME/./} - ${begin/./}) / 100000))
+  note "$((elapsed / 10)).$((elapsed % 10)) s"
+}
+
+# pause_briefly: the pause between two looks at a condition, without a process.
+pause_briefly() {
+  if [[ -z ${pause_descriptor:-} ]]; then
+    exec {pause_descriptor}<> <(:)
+  fi
+  read -rt 0.1 -u "$pause_descriptor" || true
+}
+
+# wait_until SECONDS DESCRIPTION COMMAND…: polls until the command succeeds.
+wait_until() {
+  local deadline=$((SECONDS + $1)) description=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if ((SECONDS >= deadline)); then
+      fail "gave up waiting: $description"
+      return 1
+    fi
+    pause_briefly
+  done
+}
+
+# exclusively NAME COMMAND…: one such command on this machine at a time. The
+# subshell keeps the lock's descriptor from outliving the command; daemons must
+# close it themselves (see daemons.sh).
+exclusively() {
+  local lock="$cache/locks/$1"
+  shift
+  (
+    exec 9>"$lock"
+    if ! flock --nonblock 9; then
+      note "waiting for another run that holds $lock"
+      flock 9
+    fi
+    "$@"
+  )
+}
+
+# short_hash FILE…: a name for a content, from file names and contents.
+short_hash() { sha256sum "$@" | sed "s,$here/,," | sha256sum | cut -c1-12; }

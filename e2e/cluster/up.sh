@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Brings up a real Kubernetes on this machine, with database servers in it.
+#
+#   SERVERS="postgresql-17 s3" up.sh    default: all servers
+#   CLUSTER=current up.sh               no cluster of ours: the one that kubectl uses
+#
+# A healthy cluster that runs already is used as it is; what an unhealthy or
+# crashed one left is removed first. A failed start leaves nothing behind.
+set -euo pipefail
+# shellcheck source=e2e/cluster/node.sh
+source "$(dirname "${BASH_SOURCE[0]}")/node.sh"
+# shellcheck source=e2e/cluster/network.sh
+source "$here/network.sh"
+# shellcheck source=e2e/cluster/certificates.sh
+source "$here/certificates.sh"
+
+daemons=(etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy coredns)
+
+cluster_healthy() {
+  local daemon
+  for daemon in "${daemons[@]}"; do
+    daemon_alive "$daemon" || return 1
+  done
+  kube_programs=$(program_folder kube)
+  kubectl_as_admin get --raw /readyz >/dev/null 2>&1 && node_ready >/dev/null 2>&1
+}
+
+# Someone else's node on this machine would lose its rules when ours stops.
+refuse_a_foreign_node() {
+  if iptables-save 2>/dev/null | grep -q -- '-A KUBE-SERVICES'; then
+    fail "this machine is already a node of another Kubernetes (iptables has KUBE-SERVICES): use CLUSTER=current"
+  fi
+}
+
+# shellcheck disable=SC2034 # render reads the variables
+start_cluster() {
+  trap report_failure EXIT
+  local containerd kube coredns etcd
+  containerd=$(program_folder containerd)
+  kube=$(program_folder kube)
+  coredns=$(program_folder coredns)
+  etcd=$(program_folder etcd)
+  cni_programs=$(program_folder cni)
+  runc_programs=$(program_folder runc)
+
+  mkdir -p "$state" "$logs" "$run"
+  make_control_groups
+  make_cluster_certificates
+  make_network
+  make_tokens
+  start_containerd "$containerd"
+  load_image "$(image_reference pause)" "$(image_archive pause)"
+  start_control_plane "$etcd" "$kube"
+  start_node "$kube" "$coredns"
+  trap - EXIT
+}
+
+# report_failure: which component, the end of its log, and a clean machine.
+report_failure() {
+  trap - EXIT
+  say "the start failed at: $component"
+  if [[ -s $logs/$component.log ]]; then
+    note "last lines of its log:"
+    tail -n 30 "$logs/$component.log" | cut -c1-400 >&2
+  fi
+  "$here/down.sh" --locked
+  exit 1
+}
+
+write_environment() {
+  mkdir -p "$checkout/.cluster"
+  # shellcheck disable=SC2016 # whoever sources the file has a PATH of their own
+  {
+    printf 'export KUBECONFIG=%q\n' "$1"
+    printf 'export PATH=%q:%q:"$PATH"\n' "$(program_folder kube)" "$(program_folder helm)"
+    printf 'export AUDIT_LOG=%q\n' "$2"
+    printf 'export CLUSTER=%q\n' "${CLUSTER:-}"
+  } >"$checkout/.cluster/env.sh.new"
+  mv "$checkout/.cluster/env.sh.new" "$checkout/.cluster/env.sh"
+}
+
+bring_up() {
+  if cluster_healthy; then
+    say "the cluster is up and healthy"
+    return
+  fi
+  if [[ -d $state ]] || bridge_exists; then
+    say "an unhealthy cluster is here: cleaning up first"
+    "$here/down.sh" --locked
+  fi
+  refuse_a_foreign_node
+  step "starting the cluster" start_cluster
+}
+
+main() {
+  local servers
+  read -ra servers <<<"${SERVERS-$("$here/servers.sh" list | xargs)}"
+  if [[ ${CLUSTER:-} == current ]]; then
+    ensure_set kube
+    ensure_set helm
+    write_environment "${KUBECONFIG:-$HOME/.kube/config}" ""
+  else
+    "$here/packages.sh"
+    "$here/programs.sh"
+    ensure_image pause
+    exclusively cluster bring_up
+    write_environment "$admin_kubeconfig" "$audit_log"
+  fi
+  if ((${#servers[@]} > 0)); then "$here/servers.sh" start "${servers[@]}"; fi
+  print_summary
+}
+
+print_summary() {
+  # shellcheck disable=SC1091 # made above
+  source "$checkout/.cluster/env.sh"
+  say "what is there"
+  kubectl get nodes,services,secrets --all-namespaces --output name >/dev/null
+  kubectl get nodes
+  kubectl get services,pods --namespace servers --ignore-not-found
+  cat <<END
+
+To use it:      source .cluster/env.sh
+Logs:           $logs (audit log: $audit_log)
+To end it:      make cluster-down
+END
+}
+
+main "$@"
