@@ -15,9 +15,25 @@ source "$here/programs.sh"
 remove_state() {
   # Only what is not a mount any more: never follow a mount into something else.
   rm -rf --one-file-system "$state"
-  # The kubelet links each container's log here, whatever its own log folder is.
-  find /var/log/containers -maxdepth 1 -lname "$logs/*" -delete 2>/dev/null || true
+  remove_fixed_places
   rm -rf "$checkout/.cluster"
+}
+
+# What kubelet, containerd and the CNI library put in places of their own,
+# whatever their configuration says; the folders only if nothing else is in them.
+remove_fixed_places() {
+  find /var/log/containers -maxdepth 1 -lname "$logs/*" -delete 2>/dev/null || true
+  local result container socket
+  for result in /var/lib/cni/results/proving-ground-*-eth0; do
+    container=${result##*/proving-ground-}
+    rm -f "$result" "/var/lib/cni/results/cni-loopback-${container%-eth0}-lo"
+  done
+  for socket in /run/containerd/s/* /var/lib/kubelet/device-plugins/kubelet.sock; do
+    # Another containerd of this machine, such as Docker's, keeps its sockets here.
+    if [[ -S $socket ]] && ! grep -qF "$socket" /proc/net/unix; then rm -f "$socket"; fi
+  done
+  rmdir /var/log/containers /var/lib/cni/results /var/lib/cni /run/containerd/s /run/containerd \
+    /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
 }
 
 take_down() {

@@ -27,8 +27,8 @@ cluster_healthy() {
 
 # Someone else's node on this machine would lose its rules when ours stops.
 refuse_a_foreign_node() {
-  if iptables-save 2>/dev/null | grep -q -- '-A KUBE-SERVICES'; then
-    fail "this machine is already a node of another Kubernetes (iptables has KUBE-SERVICES): use CLUSTER=current"
+  if has_kubernetes_rules; then
+    fail "this machine is already a node of another Kubernetes (iptables has KUBE- chains): use CLUSTER=current"
   fi
 }
 
