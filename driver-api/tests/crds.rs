@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 fn committed(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../charts/db-operator/files/crds").join(format!("{name}.yaml"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../charts/db-operator/files/crds")
+        .join(format!("{name}.yaml"))
 }
 
 fn name_of(crd: &Value) -> &str {

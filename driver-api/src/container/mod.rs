@@ -1,1 +1,164 @@
-//! The runtime of a driver's container.
+//! The runtime of a driver's container: everything but the server's language.
+//!
+//! [`run`] reads the environment, loads the live object, checks that its operation may act, lets the driver
+//! work, and writes what came of it. It is all that a driver's `main` calls.
+
+mod aws;
+mod binding;
+mod content;
+mod create;
+mod credentials;
+mod delete;
+mod env;
+mod outcome;
+mod report;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use kube::{Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{Instrument, info, info_span};
+
+use self::env::Assignment;
+use self::outcome::Outcome;
+use self::report::{Loaded, Record};
+use crate::driver::{Driver, Mark, Target};
+use crate::error::{DriverError, ErrorKind, Result};
+use crate::lifecycle::Operation;
+use crate::names::database_name;
+use crate::secret::Secret;
+
+/// How long one request to the API server may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Runs `driver` once, as the Job's environment asks, and returns the container's exit code:
+/// 0 done and verified, 42 permanent, 75 busy, 143 terminated, else 1, which is tried again.
+///
+/// It logs to standard error, and leaves the last error as the container's termination message.
+pub fn run<D: Driver>(driver: &D) -> ExitCode {
+    if std::env::args().skip(1).any(|argument| argument == "--help" || argument == "-h") {
+        return outcome::help(D::TYPE);
+    }
+    outcome::start_logging(&lookup);
+    let outcome = match Assignment::parse(lookup) {
+        Err(problems) => Outcome::Failed { kind: ErrorKind::Invalid, message: problems.to_string() },
+        Ok(assignment) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Err(error) => {
+                Outcome::Failed { kind: ErrorKind::Internal, message: format!("cannot start: {error}") }
+            }
+            Ok(runtime) => {
+                // Another provider in the tree would otherwise make rustls panic.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let span = info_span!("run", operation = %assignment.operation, namespace = assignment.namespace,
+                    database = assignment.database, job = assignment.job);
+                runtime.block_on(until_terminated(driver, &assignment).instrument(span))
+            }
+        },
+    };
+    outcome.finish()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
+fn lookup(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Works until done, or until Kubernetes ends the pod: then it stops at once, since the next run goes on
+/// from any point.
+async fn until_terminated<D: Driver>(driver: &D, assignment: &Assignment) -> Outcome {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return Outcome::Failed {
+            kind: ErrorKind::Internal,
+            message: "cannot listen for SIGTERM".to_owned(),
+        };
+    };
+    tokio::select! {
+        outcome = connect_and_perform(driver, assignment) => outcome,
+        _ = terminated.recv() => Outcome::Terminated,
+    }
+}
+
+async fn connect_and_perform<D: Driver>(driver: &D, assignment: &Assignment) -> Outcome {
+    let client = Config::infer().await.map_err(|error| error.to_string()).and_then(|mut config| {
+        config.connect_timeout = Some(REQUEST_TIMEOUT);
+        config.read_timeout = Some(REQUEST_TIMEOUT);
+        Client::try_from(config).map_err(|error| error.to_string())
+    });
+    match client {
+        Ok(client) => perform(driver, client, assignment).await,
+        Err(error) => Outcome::Failed {
+            kind: ErrorKind::Internal,
+            message: format!("cannot configure the connection to the API server: {error}"),
+        },
+    }
+}
+
+/// One run, from what its operation works with.
+pub(crate) struct Run<'a> {
+    client: Client,
+    assignment: &'a Assignment,
+    record: Box<Record>,
+    hidden: Vec<Secret>,
+}
+
+impl Run<'_> {
+    /// Keeps `secret` out of every message from here on.
+    fn hide(&mut self, secret: &Secret) {
+        self.hidden.push(secret.clone());
+    }
+
+    /// The database that this run is about. Where one is recorded, its name holds.
+    fn target<D: Driver>(&self) -> Target {
+        let live = self.record.live();
+        let mark = Mark::new(&self.assignment.cluster_id, &self.assignment.uid);
+        Target::new(database_name(live), mark, D::MAX_USERNAME)
+    }
+
+    /// The server as `host:port`, without a look at its credentials.
+    fn server_name<D: Driver>(&self) -> String {
+        let connect = &self.record.live().spec.connect;
+        format!("{}:{}", connect.host, connect.port().unwrap_or(D::DEFAULT_PORT))
+    }
+
+    /// The error's sentence without any secret of this run.
+    fn redacted(&self, error: &DriverError) -> String {
+        self.hidden.iter().fold(error.chain(), |text, secret| secret.redact(&text))
+    }
+}
+
+/// Does what `assignment` says, and records what came of it.
+async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment) -> Outcome {
+    let record = match Record::load(client.clone(), assignment).await {
+        Ok(Loaded::Due(record)) => record,
+        Ok(Loaded::Done(why)) => {
+            info!(why, "nothing to do");
+            return Outcome::Done;
+        }
+        Err(error) => return Outcome::Failed { kind: error.kind(), message: error.chain() },
+    };
+    let mut run = Run { client, assignment, record, hidden: Vec::new() };
+    match operate(driver, &mut run).await {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            let (kind, message) = (error.kind(), run.redacted(&error));
+            // Another run is at work, and the condition is its to write.
+            if !matches!(kind, ErrorKind::Busy | ErrorKind::Superseded) {
+                let (server, database) = (run.server_name::<D>(), run.target::<D>().name);
+                run.record.failed(kind, &message, &server, &database).await;
+            }
+            Outcome::Failed { kind, message }
+        }
+    }
+}
+
+async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    match run.assignment.operation {
+        Operation::Create => create::create(driver, run).await,
+        Operation::Delete => delete::delete(driver, run).await,
+        Operation::Release => delete::release::<D>(run).await,
+        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore | Operation::Rotate => {
+            Err(delete::unsupported(run))
+        }
+    }
+}

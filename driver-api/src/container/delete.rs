@@ -1,0 +1,92 @@
+//! The operations that let an object go: `delete` and `release`.
+
+use tracing::info;
+
+use super::Run;
+use super::credentials;
+use crate::api::DatabasePhase;
+use crate::driver::{Driver, Presence};
+use crate::error::{DriverError, ErrorKind, Result};
+use crate::lifecycle::Intent;
+
+/// Drops the database, or leaves it where the policy says so, and only then takes the finalizer off.
+///
+/// It reads neither parameters nor template: an invalid spec must not keep an object from being deleted.
+pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    if !run.record.live().is_guarded() {
+        info!("the Database is not guarded: nothing of it is on a server");
+        return Ok(());
+    }
+    match Intent::of(run.record.live()) {
+        Intent::BackupThenDelete if run.record.was_created() => return Err(no_final_backup()),
+        Intent::Retain => return retain::<D>(run).await,
+        Intent::Keep | Intent::Delete | Intent::BackupThenDelete => {}
+    }
+    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
+    run.hide(&server.admin.password);
+    let target = run.target::<D>();
+    let mut session = driver.connect(&server, &target).await?;
+    run.record.claim(DatabasePhase::DeletionRequested, &server.to_string(), &target.name).await?;
+    let before = driver.observe(&mut session, &target, None).await?;
+    run.record.advance(DatabasePhase::DeletionInProgress).await?;
+    match before {
+        Presence::Ours { .. } => {
+            driver.ensure_absent(&mut session, &target).await?;
+            if let Presence::Ours { differences, .. } = driver.observe(&mut session, &target, None).await? {
+                return Err(DriverError::new(
+                    ErrorKind::Internal,
+                    format!(
+                        "the driver reports success, and yet something of {} is on {server} ({differences:?}): this is a defect of the driver",
+                        target.name
+                    ),
+                ));
+            }
+            info!(database = target.name, %server, "dropped the database and its logins");
+        }
+        Presence::Absent => info!(database = target.name, %server, "nothing is left on the server"),
+        Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
+    }
+    run.record.advance(DatabasePhase::Deleted).await?;
+    run.record.release().await
+}
+
+/// Leaves the database where it is. The server is not asked: it may be gone for good.
+async fn retain<D: Driver>(run: &mut Run<'_>) -> Result<()> {
+    let server = run.server_name::<D>();
+    let database = run.target::<D>().name;
+    run.record.claim(DatabasePhase::DeletionRequested, &server, &database).await?;
+    run.record.advance(DatabasePhase::DeletionInProgress).await?;
+    info!(database, server, "the database stays on the server, as spec.deletionPolicy says");
+    run.record.advance(DatabasePhase::Deleted).await?;
+    run.record.release().await
+}
+
+/// Lets an object go whose namespace is terminating: no Job can start there, and nothing on the server is
+/// touched.
+pub(super) async fn release<D: Driver>(run: &mut Run<'_>) -> Result<()> {
+    let database = run.target::<D>().name;
+    info!(
+        database,
+        server = run.server_name::<D>(),
+        "the namespace is terminating: the database stays on the server"
+    );
+    run.record.release().await
+}
+
+/// What every operation says that this version does not have.
+pub(super) fn unsupported(run: &Run<'_>) -> DriverError {
+    match Intent::of(run.record.live()) {
+        Intent::BackupThenDelete => no_final_backup(),
+        Intent::Keep | Intent::Delete | Intent::Retain => DriverError::new(
+            ErrorKind::Unsupported,
+            format!("this version of the driver has no operation {}", run.assignment.operation),
+        ),
+    }
+}
+
+fn no_final_backup() -> DriverError {
+    DriverError::new(
+        ErrorKind::Unsupported,
+        "the database is kept, because this version cannot write the final backup that deletionPolicy BackupThenDelete asks for: set spec.deletionPolicy to Delete to drop it without one, or to Retain to leave it on the server",
+    )
+}
