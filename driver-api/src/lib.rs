@@ -11,6 +11,9 @@ pub mod secret;
 #[cfg(feature = "container")]
 pub mod container;
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+
 pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode};
 pub use error::{DriverError, ErrorKind, Result, Retry};
 pub use secret::Secret;

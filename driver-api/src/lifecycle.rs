@@ -195,16 +195,15 @@ pub fn permits(
                         | P::BackupBeforeDeleteInProgress
                         | P::BackupBeforeDeleteCompleted,
                     ) => true,
-                    None
-                    | Some(
-                        P::Creating
-                        | P::BackupRequested
+                    None | Some(P::Creating) => was_created,
+                    Some(
+                        P::BackupRequested
                         | P::BackupInProgress
                         | P::BackupCompleted
                         | P::DeletionRequested
                         | P::DeletionInProgress
                         | P::Deleted,
-                    ) => was_created && phase == Some(P::Creating),
+                    ) => false,
                 }
         }
         Operation::Delete => match intent {

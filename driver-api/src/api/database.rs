@@ -108,11 +108,9 @@ pub struct DatabaseSpec {
 impl DatabaseSpec {
     /// The deletion policy in force: what `deletionPolicy` says, else the default.
     pub fn deletion_policy(&self) -> DeletionPolicy {
-        self.deletion_policy.unwrap_or(if self.backup_to.is_some() {
-            DeletionPolicy::BackupThenDelete
-        } else {
-            DeletionPolicy::Delete
-        })
+        let default =
+            if self.backup_to.is_some() { DeletionPolicy::BackupThenDelete } else { DeletionPolicy::Delete };
+        self.deletion_policy.unwrap_or(default)
     }
 }
 

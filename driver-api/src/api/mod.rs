@@ -3,6 +3,7 @@
 //! Doc comments of the fields are user documentation: `kubectl explain` prints them, and
 //! `docs/reference/api.md` is generated from them.
 
+#![allow(clippy::duplicated_attributes, reason = "each printer column has its own name and type")]
 #![allow(unreachable_pub, reason = "KubeSchema repeats each struct inside a function body")]
 
 mod backup;

@@ -49,7 +49,7 @@ pub(super) fn standard_keys(
 /// `Invalid`, naming the key, where a template does not parse, uses an unknown variable, takes a standard
 /// key, or runs for too long.
 pub(super) fn with_template(
-    keys: BTreeMap<String, String>,
+    keys: &BTreeMap<String, String>,
     template: Option<&SecretTemplate>,
 ) -> Result<BTreeMap<String, String>> {
     let mut all = keys.clone();
@@ -68,7 +68,7 @@ pub(super) fn with_template(
         }
         // The kind of error, not its text: that could quote a value.
         let rendered = environment
-            .render_str(text, &keys)
+            .render_str(text, keys)
             .map_err(|error| invalid(format!("does not render: {}", error.kind())))?;
         all.insert(key.clone(), rendered);
     }
@@ -110,7 +110,7 @@ mod tests {
             "jdbc-url",
             "jdbc:postgresql://{{ host }}:{{ port }}/{{ database }}?password={{ password | urlencode }}",
         );
-        let all = with_template(keys("p&q", "h"), Some(&template)).unwrap();
+        let all = with_template(&keys("p&q", "h"), Some(&template)).unwrap();
         assert_eq!(all["jdbc-url"], "jdbc:postgresql://h:5432/orders?password=p%26q");
         assert_eq!(all.len(), 9);
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_bad_template_is_refused_by_its_key() {
         for (key, text) in [("dsn", "{{ hots }}"), ("dsn", "{{ host"), ("uri", "x")] {
-            let error = with_template(keys("hunter2", "h"), Some(&template(key, text))).unwrap_err();
+            let error = with_template(&keys("hunter2", "h"), Some(&template(key, text))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             let message = error.chain();
             assert!(message.contains(&format!("data[\"{key}\"]")), "{message}");

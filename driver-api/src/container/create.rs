@@ -61,7 +61,7 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     ensure(driver, &mut session, &target, &desired, &before).await?;
 
     let keys = content::standard_keys(D::TYPE, &server, &target.name, &desired.login);
-    let data = content::with_template(keys, Some(&template))?;
+    let data = content::with_template(&keys, Some(&template))?;
     secret.complete(data, template.labels, template.annotations).await?;
     run.record.created(secret.name()).await
 }
@@ -113,5 +113,5 @@ fn check_template<D: Driver>(
 ) -> Result<()> {
     let login = Login::new(&target.active_login, crate::Secret::new("example"));
     let keys = content::standard_keys(D::TYPE, server, &target.name, &login);
-    content::with_template(keys, Some(template)).map(|_| ())
+    content::with_template(&keys, Some(template)).map(|_| ())
 }

@@ -12,6 +12,8 @@ mod delete;
 mod env;
 mod outcome;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 use std::time::Duration;

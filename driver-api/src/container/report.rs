@@ -164,7 +164,7 @@ impl Record {
                 status.conditions.set(READY, false, kind.reason(), message, generation, &now);
                 match kind.retry() {
                     Retry::Never => {
-                        status.conditions.set(STALLED, true, kind.reason(), message, generation, &now)
+                        status.conditions.set(STALLED, true, kind.reason(), message, generation, &now);
                     }
                     Retry::Later => status.conditions.retain(|condition| condition.type_ != STALLED),
                 }

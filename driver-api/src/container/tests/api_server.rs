@@ -1,0 +1,288 @@
+//! An API server in memory, as far as the runtime talks to it, with faults.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// What goes wrong at one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The driver dies before the request is made.
+    KilledBefore,
+    /// The driver dies when the request has taken effect.
+    KilledAfter,
+    /// The request takes effect, and its answer is lost.
+    AnswerLost,
+    /// Somebody deletes the Database just before.
+    Deleted,
+    /// Somebody else writes the Database just before.
+    Written,
+}
+
+impl Fault {
+    pub(super) const ALL: [Self; 5] =
+        [Self::KilledBefore, Self::KilledAfter, Self::AnswerLost, Self::Deleted, Self::Written];
+}
+
+/// The contents of the API server. Clones share them.
+#[derive(Clone)]
+pub(super) struct ApiServer {
+    state: Arc<Mutex<State>>,
+    killed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    database: Option<Value>,
+    secret: Option<Value>,
+    version: u64,
+    requests: Vec<String>,
+    fault: Option<(usize, Fault)>,
+}
+
+impl ApiServer {
+    pub(super) fn new(database: Value) -> Self {
+        let state = State { database: Some(database), version: 1, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), killed: Arc::default() }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Lets `fault` happen at the request of that index, counted from now.
+    pub(super) fn fault_at(&self, index: usize, fault: Fault) {
+        let mut state = self.state.lock().unwrap();
+        state.requests.clear();
+        state.fault = Some((index, fault));
+    }
+
+    /// Runs `work` until it ends, or until a fault kills it.
+    pub(super) async fn until_killed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.killed.notified() => None,
+        }
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().requests.clone()
+    }
+
+    pub(super) fn forget_requests(&self) {
+        self.state.lock().unwrap().requests.clear();
+    }
+
+    pub(super) fn database(&self) -> Option<Value> {
+        self.state.lock().unwrap().database.clone()
+    }
+
+    pub(super) fn secret(&self) -> Option<Value> {
+        self.state.lock().unwrap().secret.clone()
+    }
+
+    pub(super) fn set_secret(&self, secret: Option<Value>) {
+        self.state.lock().unwrap().secret = secret;
+    }
+
+    /// Changes the Database as somebody else would.
+    pub(super) fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state.lock().unwrap();
+        state.touch(change);
+    }
+
+    pub(super) fn delete(&self) {
+        self.state.lock().unwrap().delete();
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        let fault = {
+            let mut state = self.state.lock().unwrap();
+            let index = state.requests.len();
+            let line = describe(&parts.method, parts.uri.path(), &body);
+            state.requests.push(line);
+            state.fault.filter(|(at, _)| *at == index).map(|(_, fault)| fault)
+        };
+        match fault {
+            Some(Fault::KilledBefore) => self.kill().await,
+            Some(Fault::Deleted) => self.delete(),
+            Some(Fault::Written) => {
+                self.edit(|database| database["metadata"]["labels"]["seen"] = json!("yes"));
+            }
+            Some(Fault::KilledAfter | Fault::AnswerLost) | None => {}
+        }
+        let apply =
+            parts.headers.get("content-type").is_some_and(|kind| kind == "application/apply-patch+yaml");
+        let (code, answer) = self.state.lock().unwrap().handle(&parts.method, parts.uri.path(), body, apply);
+        match fault {
+            Some(Fault::KilledAfter) => self.kill().await,
+            Some(Fault::AnswerLost) => {
+                return response(StatusCode::GATEWAY_TIMEOUT, &failure(504, "Timeout"));
+            }
+            Some(Fault::KilledBefore | Fault::Deleted | Fault::Written) | None => {}
+        }
+        response(code, &answer)
+    }
+
+    async fn kill(&self) {
+        self.killed.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+impl State {
+    fn touch(&mut self, change: impl FnOnce(&mut Value)) {
+        self.version += 1;
+        let version = self.version.to_string();
+        if let Some(database) = &mut self.database {
+            change(database);
+            database["metadata"]["resourceVersion"] = json!(version);
+        }
+    }
+
+    fn delete(&mut self) {
+        let guarded = self.database.as_ref().is_some_and(has_finalizers);
+        if guarded {
+            self.touch(|database| {
+                if database["metadata"]["deletionTimestamp"].is_null() {
+                    database["metadata"]["deletionTimestamp"] = json!("2026-11-21T00:00:00Z");
+                    let generation = database["metadata"]["generation"].as_i64().unwrap();
+                    database["metadata"]["generation"] = json!(generation + 1);
+                }
+            });
+        } else {
+            self.database = None;
+            self.secret = None;
+        }
+    }
+
+    fn handle(&mut self, method: &Method, path: &str, body: Value, apply: bool) -> (StatusCode, Value) {
+        let secret = path.contains("/secrets");
+        match (secret, method.as_str()) {
+            (false, "GET") => found(self.database.as_ref()),
+            (false, "PATCH") => self.patch_database(path.ends_with("/status"), &body, apply),
+            (true, "GET") => found(self.secret.as_ref()),
+            (true, "POST") if self.secret.is_some() => conflict("AlreadyExists"),
+            (true, "POST") => {
+                let mut body = body;
+                body["metadata"]["uid"] = json!("secret-uid");
+                self.secret = Some(body.clone());
+                (StatusCode::CREATED, body)
+            }
+            (true, "PATCH") => {
+                let Some(stored) = &mut self.secret else { return found(None) };
+                assert!(apply, "Secrets are written by server-side apply");
+                if body["metadata"]["uid"] != stored["metadata"]["uid"] {
+                    return conflict("Conflict");
+                }
+                merge(stored, &body);
+                (StatusCode::OK, stored.clone())
+            }
+            _ => panic!("the runtime asks for {method} {path}, which its role does not hold"),
+        }
+    }
+
+    fn patch_database(&mut self, status: bool, body: &Value, apply: bool) -> (StatusCode, Value) {
+        let Some(database) = &self.database else { return found(None) };
+        let (sent, stored) = (&body["metadata"], &database["metadata"]);
+        if sent["uid"] != stored["uid"] {
+            return conflict("Conflict");
+        }
+        if apply {
+            if !stored["deletionTimestamp"].is_null() && !has_finalizers(database) {
+                return (StatusCode::UNPROCESSABLE_ENTITY, failure(422, "Invalid"));
+            }
+            let finalizers = sent["finalizers"].clone();
+            self.touch(|database| database["metadata"]["finalizers"] = finalizers);
+        } else {
+            if sent["resourceVersion"] != stored["resourceVersion"] {
+                return conflict("Conflict");
+            }
+            if status {
+                let change = body["status"].clone();
+                self.touch(|database| merge(&mut database["status"], &change));
+            } else {
+                let finalizers = sent["finalizers"].clone();
+                self.touch(|database| database["metadata"]["finalizers"] = finalizers);
+            }
+        }
+        let answer = self.database.clone().unwrap();
+        if !answer["metadata"]["deletionTimestamp"].is_null() && !has_finalizers(&answer) {
+            self.database = None;
+            self.secret = None;
+        }
+        (StatusCode::OK, answer)
+    }
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
+}
+
+/// JSON merge patch, RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in fields {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name], value);
+        }
+    }
+}
+
+/// One line for one request: what a reader needs to see the order of effects.
+fn describe(method: &Method, path: &str, body: &Value) -> String {
+    let kind = if path.contains("/secrets") { "secret" } else { "database" };
+    let detail = if path.ends_with("/status") {
+        format!(" status {}", body["status"]["phase"].as_str().unwrap_or_default())
+    } else if kind == "secret" && body.is_object() {
+        let keys: Vec<_> =
+            body["data"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        format!(" {}", keys.join(","))
+    } else if body.is_object() {
+        format!(" finalizers {}", body["metadata"]["finalizers"])
+    } else {
+        String::new()
+    };
+    format!("{method} {kind}{detail}")
+}
+
+fn found(object: Option<&Value>) -> (StatusCode, Value) {
+    object.map_or_else(
+        || (StatusCode::NOT_FOUND, failure(404, "NotFound")),
+        |object| (StatusCode::OK, object.clone()),
+    )
+}
+
+fn conflict(reason: &str) -> (StatusCode, Value) {
+    (StatusCode::CONFLICT, failure(409, reason))
+}
+
+fn failure(code: u16, reason: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code})
+}
+
+fn response(code: StatusCode, body: &Value) -> Response<Body> {
+    Response::builder().status(code).body(Body::from(serde_json::to_vec(body).unwrap())).unwrap()
+}

@@ -1,0 +1,134 @@
+//! What `delete` and `release` promise.
+
+use serde_json::json;
+
+use super::{World, assert_failed};
+use crate::container::outcome::Outcome;
+use crate::error::ErrorKind;
+use crate::lifecycle::Operation;
+
+#[tokio::test]
+async fn delete_drops_first_and_takes_the_finalizer_off_last() {
+    let world = World::created().await;
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!(
+        world.api.requests(),
+        [
+            "GET database",
+            "PATCH database status DeletionRequested",
+            "PATCH database status DeletionInProgress",
+            "PATCH database status Deleted",
+            "PATCH database finalizers []",
+        ]
+    );
+    assert_eq!((world.api.database(), world.server.counts()), (None, (0, 0)));
+}
+
+#[tokio::test]
+async fn without_a_deletion_timestamp_nothing_is_dropped() {
+    let world = World::created().await;
+    for phase in
+        ["Created", "BackupBeforeDeleteCompleted", "DeletionRequested", "DeletionInProgress", "Deleted"]
+    {
+        world.api.edit(|database| database["status"]["phase"] = json!(phase));
+        for operation in [Operation::Delete, Operation::Release] {
+            assert_failed(&world.run(operation).await, ErrorKind::Superseded);
+        }
+        assert_eq!(world.server.counts(), (1, 1), "dropped in phase {phase}");
+    }
+}
+
+#[tokio::test]
+async fn retain_leaves_the_database_and_asks_no_server() {
+    let world = World::created().await;
+    world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Retain"));
+    world.server.refuse(Some((ErrorKind::Unreachable, "the server is gone for good".to_owned())));
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!((world.api.database(), world.server.counts()), (None, (1, 1)));
+}
+
+#[tokio::test]
+async fn without_a_final_backup_the_database_stays_and_says_why() {
+    for forged in ["Created", "BackupBeforeDeleteCompleted", "DeletionRequested", "Creating"] {
+        let world = World::created().await;
+        world.api.edit(|database| {
+            database["spec"]["deletionPolicy"] = json!("BackupThenDelete");
+            database["status"]["phase"] = json!(forged);
+        });
+        world.api.delete();
+        for operation in [Operation::BackupBeforeDelete, Operation::Delete] {
+            let outcome = world.run(operation).await;
+            assert_ne!(outcome, Outcome::Done, "{operation} in {forged}");
+            assert_eq!(world.server.counts(), (1, 1), "{operation} dropped in phase {forged}");
+        }
+        assert!(world.api.database().is_some());
+    }
+    let world = World::created().await;
+    world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("BackupThenDelete"));
+    world.api.delete();
+    world.run(Operation::BackupBeforeDelete).await;
+    let (_, reason, message) = world.condition("Stalled").unwrap();
+    assert_eq!(reason, "Unsupported");
+    assert!(message.contains("deletionPolicy"), "{message}");
+    // The owner's word ends it.
+    world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!(world.server.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_keeps_the_object_until_it_is_back() {
+    let world = World::created().await;
+    world.api.delete();
+    world.server.refuse(Some((ErrorKind::Unreachable, "connection refused".to_owned())));
+    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Unreachable);
+    assert_eq!(world.condition("Ready").unwrap().1, "Unreachable");
+    world.server.refuse(None);
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!(world.server.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn an_invalid_spec_does_not_keep_an_object_from_being_deleted() {
+    let world = World::created().await;
+    world.api.edit(|database| {
+        database["spec"]["parameters"] = json!({"colour": "blue"});
+        database["spec"]["secretTemplate"] = json!({"data": {"dsn": "{{"}});
+    });
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!((world.api.database(), world.server.counts()), (None, (0, 0)));
+}
+
+#[tokio::test]
+async fn what_is_foreign_survives_the_deletion_of_an_object_of_its_name() {
+    let world = World::created().await;
+    world.server.lose("orders");
+    world.server.plant_foreign("orders");
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!(world.server.database("orders").unwrap().rows, ["theirs"]);
+    assert_eq!(world.api.database(), None);
+}
+
+#[tokio::test]
+async fn release_lets_the_object_go_and_touches_no_server() {
+    let world = World::created().await;
+    world.api.delete();
+    assert_eq!(world.run(Operation::Release).await, Outcome::Done);
+    assert_eq!((world.api.database(), world.server.counts()), (None, (1, 1)));
+}
+
+#[tokio::test]
+async fn finalizers_of_others_stay() {
+    let world = World::created().await;
+    world.api.edit(|database| {
+        database["metadata"]["finalizers"].as_array_mut().unwrap().push(json!("example.com/theirs"));
+    });
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!(world.api.database().unwrap()["metadata"]["finalizers"], json!(["example.com/theirs"]));
+    assert_eq!(world.server.counts(), (0, 0));
+}

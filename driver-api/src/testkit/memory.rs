@@ -1,0 +1,182 @@
+//! The reference driver: its server is a map.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+
+use crate::driver::{Desired, Driver, Mark, Presence, Server, Target};
+use crate::error::{DriverError, ErrorKind, Result};
+
+/// A driver for a [`MemoryServer`].
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDriver {
+    server: MemoryServer,
+}
+
+/// A database server in memory. Clones share their contents.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryServer(Arc<Mutex<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    databases: BTreeMap<String, Stored>,
+    logins: BTreeMap<String, (Mark, String)>,
+    locks: BTreeSet<String>,
+    refusal: Option<(ErrorKind, String)>,
+}
+
+/// A database in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose it is, if it is marked.
+    pub mark: Option<Mark>,
+    /// What the tenant keeps in it.
+    pub rows: Vec<String>,
+}
+
+/// The one parameter of [`MemoryDriver`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryParameters {
+    /// Does nothing.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// An administrator's session, which holds the lock on one database.
+#[derive(Debug)]
+pub struct MemorySession {
+    server: MemoryServer,
+    locked: String,
+}
+
+impl Drop for MemorySession {
+    fn drop(&mut self) {
+        self.server.contents().locks.remove(&self.locked);
+    }
+}
+
+impl MemoryServer {
+    /// A driver for this server.
+    pub fn driver(&self) -> MemoryDriver {
+        MemoryDriver { server: self.clone() }
+    }
+
+    /// Puts a database there that nobody marked.
+    pub fn plant_foreign(&self, name: &str) {
+        let foreign = Stored { mark: None, rows: vec!["theirs".to_owned()] };
+        self.contents().databases.insert(name.to_owned(), foreign);
+    }
+
+    /// Takes a database away behind everybody's back.
+    pub fn lose(&self, name: &str) {
+        self.contents().databases.remove(name);
+    }
+
+    /// The database of that name.
+    pub fn database(&self, name: &str) -> Option<Stored> {
+        self.contents().databases.get(name).cloned()
+    }
+
+    /// How many databases and logins there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let contents = self.contents();
+        (contents.databases.len(), contents.logins.len())
+    }
+
+    /// Whether that login works.
+    pub fn logs_in(&self, username: &str, password: &str) -> bool {
+        self.contents().logins.get(username).is_some_and(|(_, stored)| stored == password)
+    }
+
+    /// Makes every new session fail, until it is called with `None`.
+    pub fn refuse(&self, refusal: Option<(ErrorKind, String)>) {
+        self.contents().refusal = refusal;
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Driver for MemoryDriver {
+    const TYPE: &'static str = "memory";
+    const DEFAULT_PORT: u16 = 1;
+    const MAX_USERNAME: usize = 32;
+
+    type Parameters = MemoryParameters;
+    type Session = MemorySession;
+
+    async fn connect(&self, _: &Server, database: &Target) -> Result<MemorySession> {
+        let mut contents = self.server.contents();
+        if let Some((kind, message)) = contents.refusal.clone() {
+            return Err(DriverError::new(kind, message));
+        }
+        if !contents.locks.insert(database.name.clone()) {
+            return Err(DriverError::new(ErrorKind::Busy, format!("another run works on {}", database.name)));
+        }
+        Ok(MemorySession { server: self.server.clone(), locked: database.name.clone() })
+    }
+
+    async fn observe(
+        &self,
+        _: &mut MemorySession,
+        database: &Target,
+        desired: Option<&Desired<MemoryParameters>>,
+    ) -> Result<Presence> {
+        let contents = self.server.contents();
+        let stored = contents.databases.get(&database.name);
+        let login = contents.logins.get(&database.active_login);
+        let is_ours = |mark: Option<&Mark>| mark == Some(&database.mark);
+        let database_is_ours = is_ours(stored.and_then(|stored| stored.mark.as_ref()));
+        let login_is_ours = is_ours(login.map(|(mark, _)| mark));
+        if !database_is_ours && !login_is_ours {
+            let what = stored.map(|_| format!("database {}", database.name));
+            let what = what.or_else(|| login.map(|_| format!("login {}", database.active_login)));
+            return Ok(what.map_or(Presence::Absent, |what| Presence::Foreign { what }));
+        }
+        let mut differences = Vec::new();
+        if let Some(desired) = desired {
+            if !database_is_ours {
+                differences.push("the database is missing".to_owned());
+            }
+            if login.is_none_or(|(_, password)| password != desired.login.password.expose()) {
+                differences.push("the login does not work".to_owned());
+            }
+        }
+        Ok(Presence::Ours { database: database_is_ours, differences })
+    }
+
+    async fn ensure_present(
+        &self,
+        _: &mut MemorySession,
+        database: &Target,
+        desired: &Desired<MemoryParameters>,
+    ) -> Result<()> {
+        {
+            let mut contents = self.server.contents();
+            let password = desired.login.password.expose().to_owned();
+            contents.logins.insert(database.active_login.clone(), (database.mark.clone(), password));
+        }
+        // A run can be dropped between the two effects.
+        tokio::task::yield_now().await;
+        let mut contents = self.server.contents();
+        let fresh = Stored { mark: Some(database.mark.clone()), rows: Vec::new() };
+        contents.databases.entry(database.name.clone()).or_insert(fresh);
+        Ok(())
+    }
+
+    async fn ensure_absent(&self, _: &mut MemorySession, database: &Target) -> Result<()> {
+        {
+            let mut contents = self.server.contents();
+            contents.databases.retain(|name, stored| {
+                name != &database.name || stored.mark.as_ref() != Some(&database.mark)
+            });
+        }
+        tokio::task::yield_now().await;
+        let mut contents = self.server.contents();
+        contents.logins.retain(|name, (mark, _)| name != &database.active_login || mark != &database.mark);
+        Ok(())
+    }
+}
