@@ -43,7 +43,10 @@ async fn value(source: &ValueSource, injected: Option<&Secret>, field: &str) -> 
         ValueFrom { secret_key_ref: Some(reference), .. } => injected.cloned().ok_or_else(|| {
             missing(field, &format!("Secret {:?} with a key {:?}", reference.name, reference.key))
         }),
-        ValueFrom { aws_secret_key_ref: Some(reference), .. } => aws::secret(reference, field).await,
+        ValueFrom { aws_secret_key_ref: Some(reference), .. } => {
+            // The SDK's future is large.
+            Box::pin(aws::secret(reference, field)).await
+        }
         ValueFrom { secret_key_ref: None, aws_secret_key_ref: None } => Err(DriverError::new(
             ErrorKind::Invalid,
             format!("{field}.valueFrom has neither secretKeyRef nor awsSecretKeyRef"),
