@@ -11,15 +11,16 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=e2e/cluster/programs.sh
 source "$here/programs.sh"
 
-# image_packages NAME: the Debian suite and package of a server's root file system.
+# image_packages NAME: the Debian suite and packages of a server's root file
+# system. The "core" packages hold programs only and make no database of their own.
 image_packages() {
   case $1 in
     postgresql-15) echo bookworm postgresql-15 ;;
     postgresql-17) echo trixie postgresql-17 ;;
     postgresql-18) echo forky postgresql-18 ;;
-    mariadb-10) echo bookworm mariadb-server ;;
-    mariadb-11) echo trixie mariadb-server ;;
-    mysql-9) echo sid mysql-server ;;
+    mariadb-10) echo bookworm mariadb-server-core,mariadb-client-core ;;
+    mariadb-11) echo trixie mariadb-server-core,mariadb-client-core ;;
+    mysql-9) echo sid mysql-server-core,mysql-client-core ;;
     *) fail "no image is named $1" ;;
   esac
 }
@@ -46,12 +47,12 @@ image_archive() { printf '%s/images/%s-%s.tar\n' "$cache" "$1" "$(image_key "$1"
 # make_root_file_system NAME FILE: a small Debian with the server in it.
 # shellcheck disable=SC2016 # mmdebstrap's hooks see the new root as $1
 make_root_file_system() {
-  local suite package
-  read -r suite package < <(image_packages "$1")
+  local suite packages
+  read -r suite packages < <(image_packages "$1")
   # Release files of moving suites may have expired on a mirror that lags; the
   # package's own scripts must not make a database in the image; the just-in-time
   # compiler, documentation and bitcode are two thirds of PostgreSQL's size.
-  mmdebstrap --quiet --variant=minbase --include="$package" \
+  mmdebstrap --quiet --variant=minbase --include="$packages" \
     --aptopt='Acquire::Check-Valid-Until "false"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \

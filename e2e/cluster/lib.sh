@@ -54,7 +54,7 @@ step() {
   say "$description"
   "$@"
   elapsed=$(((${EPOCHREALTIME/./} - ${begin/./}) / 100000))
-  note "$((elapsed / 10)).$((elapsed % 10)) s"
+  note "$description: $((elapsed / 10)).$((elapsed % 10)) s"
 }
 
 # pause_briefly: the pause between two looks at a condition, without a process.
