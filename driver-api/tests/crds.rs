@@ -1,5 +1,7 @@
 //! The committed CRDs are what the Rust types say. `make generate` writes them.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail on the spot")]
+
 use std::path::PathBuf;
 
 use serde_json::Value;

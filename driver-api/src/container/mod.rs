@@ -13,6 +13,13 @@ mod env;
 mod outcome;
 mod report;
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail on the spot"
+)]
 mod tests;
 
 use std::process::ExitCode;

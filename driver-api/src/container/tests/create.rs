@@ -107,7 +107,7 @@ async fn a_database_that_got_lost_is_not_replaced_by_an_empty_one() {
 
 #[tokio::test]
 async fn an_unknown_parameter_is_refused_by_name_and_stalls() {
-    let world = World::with(json!({"parameters": {"colour": "blue"}}));
+    let world = World::with(&json!({"parameters": {"colour": "blue"}}));
     let outcome = world.run(Operation::Create).await;
     assert!(assert_failed(&outcome, ErrorKind::Invalid).contains("colour"));
     assert_eq!(world.condition("Stalled").unwrap().0, "True");
@@ -121,7 +121,7 @@ async fn an_unknown_parameter_is_refused_by_name_and_stalls() {
 
 #[tokio::test]
 async fn a_bad_template_is_refused_before_anything_is_made() {
-    let world = World::with(json!({"secretTemplate": {"data": {"dsn": "{{ hots }}"}}}));
+    let world = World::with(&json!({"secretTemplate": {"data": {"dsn": "{{ hots }}"}}}));
     assert_failed(&world.run(Operation::Create).await, ErrorKind::Invalid);
     assert_eq!((world.server.counts(), world.api.secret()), ((0, 0), None));
 }
@@ -129,7 +129,7 @@ async fn a_bad_template_is_refused_before_anything_is_made() {
 #[tokio::test]
 async fn missing_credentials_are_named() {
     let from = json!({"valueFrom": {"secretKeyRef": {"name": "dbpassword", "key": "password"}}});
-    let world = World::with(json!({"credentials": {"username": {"value": "admin"}, "password": from}}));
+    let world = World::with(&json!({"credentials": {"username": {"value": "admin"}, "password": from}}));
     let outcome = world.run(Operation::Create).await;
     let message = assert_failed(&outcome, ErrorKind::CredentialsMissing);
     assert!(message.contains("Secret \"dbpassword\" with a key \"password\""), "{message}");

@@ -26,11 +26,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(json!({}))
+        Self::with(&json!({}))
     }
 
     /// A Database whose spec has those fields besides the usual ones.
-    fn with(fields: Value) -> Self {
+    fn with(fields: &Value) -> Self {
         let mut spec = json!({
             "driver": "memory", "name": "orders", "connect": {"host": "db.example.com"},
             "credentials": {"username": {"value": "admin"}, "password": {"value": ADMIN_PASSWORD}},
