@@ -62,14 +62,14 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// A key of a `ConfigMap` in the same namespace.
+/// A key of a ConfigMap in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKeyRef {
-    /// Name of the `ConfigMap`.
+    /// Name of the ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in the `ConfigMap`'s data.
+    /// Key in the ConfigMap's data.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }

@@ -53,7 +53,7 @@ pub const DRIVER_SERVICE_ACCOUNT: &str = "db-operator-driver";
 
 /// Longest database name that `spec.name` takes and that we derive.
 ///
-/// It leaves room for role suffixes within `PostgreSQL`'s 63 bytes and `MySQL`'s 64 characters.
+/// It leaves room for role suffixes within PostgreSQL's 63 bytes and MySQL's 64 characters.
 pub const MAX_DATABASE_NAME: usize = 48;
 
 /// Names of the environment variables through which the operator tells a driver's container what to do.
@@ -80,7 +80,7 @@ pub mod env {
     pub const ADMIN_USERNAME: &str = "DB_OPERATOR_ADMIN_USERNAME";
     /// The administrator's password, where `spec.credentials` takes it from a Secret.
     pub const ADMIN_PASSWORD: &str = "DB_OPERATOR_ADMIN_PASSWORD";
-    /// PEM of the authorities that sign the server's certificate, where it is in a Secret or `ConfigMap`.
+    /// PEM of the authorities that sign the server's certificate, where it is in a Secret or ConfigMap.
     pub const TLS_CA: &str = "DB_OPERATOR_TLS_CA";
     /// PEM of the client certificate.
     pub const TLS_CERTIFICATE: &str = "DB_OPERATOR_TLS_CERTIFICATE";

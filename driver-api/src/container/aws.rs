@@ -7,7 +7,7 @@ use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -23,12 +23,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Credentials come from the standard variables or by web identity, never from the node: what a node may
 /// read, its tenants may not. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` are honored.
 pub(super) async fn secret(reference: &AwsSecretKeyRef, field: &str) -> Result<Secret> {
-    let fails = |why: String| {
-        DriverError::new(
-            ErrorKind::CredentialsMissing,
-            format!("{field}: cannot read {}: {why}", reference.arn),
-        )
-    };
     let region = region(&reference.arn).ok_or_else(|| {
         DriverError::new(
             ErrorKind::Invalid,
@@ -51,11 +45,19 @@ pub(super) async fn secret(reference: &AwsSecretKeyRef, field: &str) -> Result<S
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
         .load()
         .await;
-    let answer = aws_sdk_secretsmanager::Client::new(&config)
-        .get_secret_value()
-        .secret_id(&reference.arn)
-        .send()
-        .await;
+    read(&config, reference, field).await
+}
+
+/// Asks Secrets Manager as `config` says.
+async fn read(config: &SdkConfig, reference: &AwsSecretKeyRef, field: &str) -> Result<Secret> {
+    let fails = |why: String| {
+        DriverError::new(
+            ErrorKind::CredentialsMissing,
+            format!("{field}: cannot read {}: {why}", reference.arn),
+        )
+    };
+    let answer =
+        aws_sdk_secretsmanager::Client::new(config).get_secret_value().secret_id(&reference.arn).send().await;
     let answer = answer.map_err(|error| fails(DisplayErrorContext(error).to_string()))?;
     let text = Secret::new(answer.secret_string().unwrap_or_default());
     // The parser's own message could quote the text.
@@ -72,7 +74,80 @@ fn region(arn: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    /// Answers one request on loopback with that status and body, and returns the request's headers.
+    async fn answer_once(status: &str, body: &str) -> (SdkConfig, tokio::task::JoinHandle<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = String::new();
+            let mut buffer = [0; 4096];
+            while !request.contains("SecretId") {
+                let read = stream.read(&mut buffer).await.unwrap();
+                request.push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            request
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url(endpoint)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .build();
+        (config, served)
+    }
+
+    fn reference(key: &str) -> AwsSecretKeyRef {
+        AwsSecretKeyRef {
+            arn: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf".to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_of_a_json_secret_is_read_with_a_signed_request() {
+        let (config, served) =
+            answer_once("200 OK", r#"{"SecretString": "{\"password\": \"hunter2\"}"}"#).await;
+        let secret = read(&config, &reference("password"), "spec.credentials.password").await.unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        let request = served.await.unwrap();
+        assert!(request.contains("secretsmanager.GetSecretValue"), "{request}");
+        assert!(request.contains("AWS4-HMAC-SHA256"), "{request}");
+        assert!(request.contains("secret:db-AbCdEf"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_it_is_said_without_its_value() {
+        let answers = [
+            ("200 OK", r#"{"SecretString": "{\"user\": \"hunter2\"}"}"#, "no key \"password\""),
+            ("200 OK", r#"{"SecretString": "hunter2"}"#, "not a JSON object"),
+            (
+                "400 Bad Request",
+                r#"{"__type": "ResourceNotFoundException", "Message": "cannot find it"}"#,
+                "cannot find it",
+            ),
+        ];
+        for (status, body, expected) in answers {
+            let (config, _served) = answer_once(status, body).await;
+            let error = read(&config, &reference("password"), "spec.credentials.password").await.unwrap_err();
+            let message = error.chain();
+            assert_eq!(error.kind(), ErrorKind::CredentialsMissing);
+            assert!(message.contains(expected), "{message}");
+            assert!(message.starts_with("spec.credentials.password: cannot read arn:aws:"), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
 
     #[test]
     fn the_region_comes_from_the_arn() {

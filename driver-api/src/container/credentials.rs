@@ -1,6 +1,6 @@
 //! The server and the administrator's login, from where the spec says.
 //!
-//! What is in a Secret or `ConfigMap` reaches the container through its environment: the kubelet injects it,
+//! What is in a Secret or ConfigMap reaches the container through its environment: the kubelet injects it,
 //! so a driver needs no right to read it.
 
 use super::aws;
