@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# The story of one database, told on a real cluster. Exits 0 only if all of it happened.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+
+namespace=demo
+name=mydb
+
+# One row a line, without the noise of a terminal client.
+query_server() { # SQL
+  kubectl -n servers exec deploy/postgresql-17 -- \
+    env PGPASSWORD="$admin_password" psql -h localhost -U postgres -d postgres -qtAX -c "$1"
+}
+
+database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
+
+# Prints each phase once, as a watch sees it.
+narrate_phases() {
+  kubectl -n "$namespace" get database "$name" --watch -o 'jsonpath={.status.phase}{"\n"}' 2>/dev/null \
+    | awk 'NF && $0 != last {print "    phase: " $0; fflush(); last = $0}'
+}
+
+clean_up() {
+  local status=$?
+  [[ -z ${watcher:-} ]] || kill "$watcher" 2>/dev/null || true
+  if ((status != 0)); then
+    say "the demo failed; what the cluster says:"
+    kubectl -n "$namespace" get databases,jobs,pods -o wide >&2 || true
+    kubectl -n "$namespace" get events --sort-by=.lastTimestamp | tail -15 >&2 || true
+    kubectl -n "$namespace" describe database "$name" >&2 || true
+  fi
+}
+trap clean_up EXIT
+
+say "a Kubernetes cluster with a PostgreSQL 17 that runs somewhere already"
+SERVERS=postgresql-17 "$here/up.sh"
+"$here/release.sh"
+source "$checkout/.cluster/env.sh"
+admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='{.data.password}' | base64 -d)
+
+say "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
+kubectl -n "$namespace" create secret generic dbpassword --from-literal=password="$admin_password" \
+  --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+narrate_phases &
+watcher=$!
+kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml"
+kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s
+kubectl -n "$namespace" get databases
+
+say "the Secret of the same name has the login"
+kubectl -n "$namespace" get secret "$name" -o go-template='{{range $key, $value := .data}}    {{$key}}{{"\n"}}{{end}}'
+
+say "an application in the cluster logs in with it and writes a row"
+image=$(kubectl -n servers get deploy postgresql-17 -o jsonpath='{.spec.template.spec.containers[0].image}')
+kubectl -n "$namespace" delete job application --ignore-not-found >/dev/null
+kubectl -n "$namespace" apply -f - >/dev/null <<YAML
+apiVersion: batch/v1
+kind: Job
+metadata: {name: application}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      automountServiceAccountToken: false
+      containers:
+        - name: application
+          image: $image
+          command:
+            - psql
+            - \$(URI)
+            - -qtAX
+            - -v
+            - ON_ERROR_STOP=1
+            - -c
+            - "CREATE TABLE greetings (text text); INSERT INTO greetings VALUES ('hello from ' || session_user) RETURNING text"
+          env:
+            - {name: URI, valueFrom: {secretKeyRef: {name: $name, key: uri}}}
+YAML
+kubectl -n "$namespace" wait --for=condition=Complete job/application --timeout=60s
+note "the application says: $(kubectl -n "$namespace" logs job/application)"
+database=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.database}')
+[[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
+
+say "the developer deletes it; backupTo is set, so it must not go without a final backup, which this version cannot write"
+kubectl -n "$namespace" delete database "$name" --wait=false
+kubectl -n "$namespace" wait --for=condition=Stalled database/"$name" --timeout=60s
+note "$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.conditions[?(@.type=="Stalled")].message}')"
+[[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
+
+say "the developer says: drop it all the same"
+kubectl -n "$namespace" patch database "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}'
+wait_until 60 "the Database is gone" database_is_gone
+left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
+  "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
+[[ $left == 00 ]] || fail "the server still has something of $database"
+kubectl -n "$namespace" delete job application secret/dbpassword --ignore-not-found >/dev/null 2>&1 || true
+say "the object, its Secret, the database and its logins are gone. That was all of it."
