@@ -70,7 +70,7 @@ build_archive() {
   building="$4.$$"
   local buildah=(buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs)
   "${buildah[@]}" bud --isolation chroot --quiet --file "$1" --tag "$3" "$2" >/dev/null
-  "${buildah[@]}" push --quiet --disable-compression "$3" "oci-archive:$building:$3"
+  "${buildah[@]}" push --quiet "$3" "oci-archive:$building:$3"
   mv "$building" "$4" # whole or not at all
   rm -rf "$storage"
 }

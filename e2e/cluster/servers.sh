@@ -61,6 +61,7 @@ apply_server() {
 start_servers() {
   local name
   make_namespace
+  load_client_image
   for name in "$@"; do
     load_image "$(image_reference "$name")" "$(image_archive "$name")"
     apply_server "$name"
@@ -78,11 +79,13 @@ explain_server() {
   fail "server $1 does not become ready"
 }
 
-# The client image for tests and the demo is a server image, with psql in it.
-tag_client_image() {
+# An application for tests and the demo: the image of postgresql-17 has psql. On
+# our own cluster it also has a name that a manifest can spell out.
+load_client_image() {
   local reference
   reference=$(image_reference postgresql-17)
-  ctr_here images tag --force "$reference" "localhost/postgresql-client:17" >/dev/null
+  load_image "$reference" "$(image_archive postgresql-17)"
+  [[ ${CLUSTER:-} == current ]] || ctr_here images tag --force "$reference" localhost/postgresql-client:17 >/dev/null
 }
 
 known_server() { [[ " ${all_servers[*]} " == *" $1 "* ]] || fail "no server is named $1; there are: ${all_servers[*]}"; }
@@ -95,7 +98,7 @@ main() {
       shift
       for name in "$@"; do known_server "$name"; done
       # Two at a time: building one is mostly unpacking, which takes one core.
-      printf '%s\n' "$@" | xargs -r -n 1 -P 2 "$here/images.sh"
+      printf '%s\n' postgresql-17 "$@" | sort -u | xargs -r -n 1 -P 2 "$here/images.sh"
       step "starting $*" exclusively servers start_servers "$@"
       ;;
     *) fail "usage: servers.sh start NAME… | list" ;;

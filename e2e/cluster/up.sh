@@ -67,14 +67,16 @@ report_failure() {
   exit 1
 }
 
+# write_environment KUBECONFIG PROGRAMS AUDIT_LOG: what a person or a test sources.
+# shellcheck disable=SC2016 # whoever sources the file has a PATH of their own
 write_environment() {
   mkdir -p "$checkout/.cluster"
-  # shellcheck disable=SC2016 # whoever sources the file has a PATH of their own
   {
     printf 'export KUBECONFIG=%q\n' "$1"
-    printf 'export PATH=%q:%q:"$PATH"\n' "$(program_folder kube)" "$(program_folder helm)"
-    printf 'export AUDIT_LOG=%q\n' "$2"
+    printf 'export PATH=%q"$PATH"\n' "$2"
+    printf 'export AUDIT_LOG=%q\n' "$3"
     printf 'export CLUSTER=%q\n' "${CLUSTER:-}"
+    printf 'export CLIENT_IMAGE=%q\n' "$(cluster_reference "$(image_reference postgresql-17)")"
   } >"$checkout/.cluster/env.sh.new"
   mv "$checkout/.cluster/env.sh.new" "$checkout/.cluster/env.sh"
 }
@@ -92,20 +94,27 @@ bring_up() {
   step "starting the cluster" start_cluster
 }
 
+use_current_cluster() {
+  local program
+  for program in kubectl helm buildah mmdebstrap; do
+    command -v "$program" >/dev/null || { fail "CLUSTER=current needs $program"; return 1; }
+  done
+  kubectl get --raw /readyz >/dev/null
+  write_environment "${KUBECONFIG:-$HOME/.kube/config}" "" ""
+}
+
+use_own_cluster() {
+  "$here/packages.sh"
+  "$here/programs.sh"
+  ensure_image pause
+  exclusively cluster bring_up
+  write_environment "$admin_kubeconfig" "$(program_folder kube):$(program_folder helm):" "$audit_log"
+}
+
 main() {
   local servers
   read -ra servers <<<"${SERVERS-$("$here/servers.sh" list | xargs)}"
-  if [[ ${CLUSTER:-} == current ]]; then
-    ensure_set kube
-    ensure_set helm
-    write_environment "${KUBECONFIG:-$HOME/.kube/config}" ""
-  else
-    "$here/packages.sh"
-    "$here/programs.sh"
-    ensure_image pause
-    exclusively cluster bring_up
-    write_environment "$admin_kubeconfig" "$audit_log"
-  fi
+  if [[ ${CLUSTER:-} == current ]]; then use_current_cluster; else use_own_cluster; fi
   if ((${#servers[@]} > 0)); then "$here/servers.sh" start "${servers[@]}"; fi
   print_summary
 }
@@ -114,13 +123,15 @@ print_summary() {
   # shellcheck disable=SC1091 # made above
   source "$checkout/.cluster/env.sh"
   say "what is there"
-  kubectl get nodes,services,secrets --all-namespaces --output name >/dev/null
   kubectl get nodes
   kubectl get services,pods --namespace servers --ignore-not-found
   cat <<END
 
 To use it:      source .cluster/env.sh
-Logs:           $logs (audit log: $audit_log)
+Admin login:    kubectl get secret NAME-admin -n servers -o yaml
+END
+  [[ ${CLUSTER:-} == current ]] || cat <<END
+Logs:           $logs (requests: $audit_log)
 To end it:      make cluster-down
 END
 }
