@@ -24,6 +24,8 @@ cache="${DB_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/db-operator}"
   logs="$state/logs"
   run="$state/run"
   certificates="$state/certificates"
+  # On somebody's own cluster only the servers' certificates are ours.
+  if [[ ${CLUSTER:-} == current ]]; then certificates="$checkout/.cluster/certificates"; fi
   admin_kubeconfig="$state/admin.kubeconfig"
   audit_log="$logs/audit.log"
 

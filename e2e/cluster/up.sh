@@ -4,8 +4,8 @@
 #   SERVERS="postgresql-17 s3" up.sh    default: all servers
 #   CLUSTER=current up.sh               no cluster of ours: the one that kubectl uses
 #
-# A healthy cluster that runs already is used as it is; what an unhealthy or
-# crashed one left is removed first. A failed start leaves nothing behind.
+# A healthy cluster of this version that runs already is used as it is; any other,
+# and what a crashed one left, is removed first. A failed start leaves nothing behind.
 set -euo pipefail
 # shellcheck source=e2e/cluster/node.sh
 source "$(dirname "${BASH_SOURCE[0]}")/node.sh"
@@ -16,7 +16,15 @@ source "$here/certificates.sh"
 
 daemons=(etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy coredns)
 
+# What a running cluster was made from; one made from something else is not the
+# one that this checkout asks for.
+cluster_recipe() {
+  short_hash "$here"/config/* "$here"/pins/{etcd,runc,cni,containerd,kube,coredns}/go.{mod,sum} \
+    "$here"/{control_plane,node,network}.sh
+}
+
 cluster_healthy() {
+  [[ -f $state/recipe && $(<"$state/recipe") == "$(cluster_recipe)" ]] || return 1
   local daemon
   for daemon in "${daemons[@]}"; do
     daemon_alive "$daemon" || return 1
@@ -52,6 +60,7 @@ start_cluster() {
   load_image "$(image_reference pause)" "$(image_archive pause)"
   start_control_plane "$etcd" "$kube"
   start_node "$kube" "$coredns"
+  cluster_recipe >"$state/recipe"
   trap - EXIT
 }
 
@@ -87,7 +96,7 @@ bring_up() {
     return
   fi
   if [[ -d $state ]] || bridge_exists; then
-    say "an unhealthy cluster is here: cleaning up first"
+    say "a cluster is here that is unhealthy or of another version: cleaning up first"
     "$here/down.sh" --locked
   fi
   refuse_a_foreign_node
