@@ -92,11 +92,18 @@ build_image() {
   rm -rf "$context"
 }
 
+# forget_leftovers: of builds that were cut off, and of recipes long replaced.
+forget_leftovers() {
+  find "$cache/images" -maxdepth 1 -name '.*.??????' -mmin +120 -exec rm -rf {} +
+  find "$cache/images" -maxdepth 1 -name '*.tar*' -mtime +60 -atime +30 -delete
+}
+
 ensure_image() {
   local archive
   archive=$(image_archive "$1")
   [[ -f $archive ]] && return
   mkdir -p "$cache/images"
+  forget_leftovers
   step "building the image $1" exclusively "image-$1" build_image "$1" "$archive"
 }
 

@@ -29,6 +29,10 @@ install_packages() {
   rm -f "$log"
 }
 
+if ! command -v go >/dev/null; then
+  fail "go is not installed; the versions in pins/*/go.mod say which is needed"
+  exit 1
+fi
 mapfile -t missing < <(missing_packages)
 if ((${#missing[@]} > 0)); then
   export DEBIAN_FRONTEND=noninteractive
