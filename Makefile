@@ -1,9 +1,25 @@
 # The commands of this project. Each sets up what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help cluster cluster-down
+.PHONY: help demo test check bench generate cluster cluster-down
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## the story of one database on a real cluster, narrated
+	@e2e/demo.sh
+
+test: ## all tests; ends with `N passed, N failed`
+	@e2e/test.sh
+
+check: ## format, clippy, docs, licences, generated files, charts
+	@e2e/check.sh
+
+bench: ## what a Database costs beside a bare Job, as a table
+	@e2e/bench.sh
+
+generate: ## everything that is generated: CRDs, API reference, tables, Jobs
+	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-driver-api --test crds --test reference --test lifecycle
+	@EXPECTORATE=overwrite cargo test --quiet -p db-operator --test table --test job
 
 cluster: ## bring up a Kubernetes with database servers and our chart, and leave it running
 	@e2e/cluster/up.sh

@@ -14,15 +14,16 @@ our_images=(
   "db-operator-driver-postgresql drivers/postgresql"
 )
 
+# Each on its own, for in one build cargo gives both what either asks of a dependency, and a driver would
+# carry the operator's controller runtime.
 build_binaries() {
-  local image name packages=()
+  local image name
   for image in "${our_images[@]}"; do
     read -r name _ <<<"$image"
-    packages+=(--package "$name")
+    # The C in our dependencies is freestanding enough for glibc's compiler.
+    (cd "$checkout" && CC_x86_64_unknown_linux_musl=gcc \
+      cargo build --locked --release --target "$target" --package "$name")
   done
-  # The C in our dependencies is freestanding enough for glibc's compiler.
-  (cd "$checkout" && CC_x86_64_unknown_linux_musl=gcc \
-    cargo build --locked --release --target "$target" "${packages[@]}")
 }
 
 # release_tag NAME FOLDER: from the content, so that only a changed binary rolls out.

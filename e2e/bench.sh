@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The figures, beside bare Jobs in the same cluster and the same run.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+cd "$checkout"
+
+SERVERS=postgresql-17 "$here/up.sh"
+"$here/release.sh"
+source "$checkout/.cluster/env.sh"
+step "building the benchmark" cargo build --quiet --release -p db-operator-e2e --bin bench
+"${CARGO_TARGET_DIR:-target}/release/bench"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Everything that reads the code without running it.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+cd "$checkout"
+
+cargo_deny_version=0.20.2
+
+# Built once, from the registry, at its pinned version.
+cargo_deny() {
+  local root="$cache/programs/cargo-deny-$cargo_deny_version"
+  if [[ ! -x $root/bin/cargo-deny ]]; then
+    CARGO_TARGET_DIR="$cache/cargo-deny-target" \
+      cargo install --quiet --locked --root "$root" --version "$cargo_deny_version" cargo-deny
+    rm -rf "$cache/cargo-deny-target"
+  fi
+  "$root/bin/cargo-deny" --log-level error check bans licenses sources
+}
+
+# The golden tests compare what is committed with what is generated.
+generated_files() {
+  cargo test --quiet -p db-operator-driver-api --test crds --test reference --test lifecycle
+  cargo test --quiet -p db-operator --test table --test job
+}
+
+shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
+
+step "packages" "$here/packages.sh"
+step "format" cargo fmt --all --check
+step "clippy" cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
+step "generated files" generated_files
+step "dependencies: bans, licences, sources" cargo_deny
+step "shell scripts" shell_scripts
+step "charts" charts/test.sh
+say "all checks passed"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# All tests, cheapest first. Goes on after a failure, and ends with `N passed, N failed`.
+set -uo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+set +e
+cd "$checkout" || exit 1
+
+passed=0
+failed=0
+report="$(mktemp -d)"
+
+# suite NAME COMMAND…: runs it, shows its output, and adds what it counted.
+suite() {
+  local name=$1 log="$report/${1//[^a-z]/-}.log" begin=$SECONDS status ok bad
+  shift
+  say "tests: $name"
+  "$@" 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  # cargo's `test result: ok. N passed; M failed; …`, and our scripts' `N passed, M failed`.
+  read -r ok bad < <(awk '
+    /^test result: / || /^[0-9]+ passed, [0-9]+ failed/ {
+      for (i = 2; i <= NF; i++) {
+        if ($i ~ /^passed/) ok += $(i - 1)
+        if ($i ~ /^failed/) bad += $(i - 1)
+      }
+    }
+    END {print ok + 0, bad + 0}' "$log")
+  # A suite that could not run, or that ran nothing, has failed.
+  if ((bad == 0 && (status != 0 || ok == 0))); then bad=1; fi
+  ((passed += ok, failed += bad))
+  note "$name: $ok passed, $bad failed, $((SECONDS - begin)) s"
+}
+
+# The conformance suite reads its servers from one variable: version=host:port:user:password[:ca-file].
+conformance_servers() {
+  local name host password ca="$report/servers-ca.crt" servers=()
+  kubectl -n servers get configmap servers-ca -o go-template='{{index .data "ca.crt"}}' >"$ca"
+  for name in postgresql-15 postgresql-17 postgresql-18; do
+    host=$(kubectl -n servers get service "$name" -o jsonpath='{.spec.clusterIP}')
+    password=$(kubectl -n servers get secret "$name-admin" -o jsonpath='{.data.password}' | base64 -d)
+    servers+=("${name#postgresql-}=$host:5432:postgres:$password:$ca")
+  done
+  echo "${servers[*]}"
+}
+
+suite "unit, model and contract" cargo test --all-features --lib --bins --tests --exclude db-operator-e2e --workspace \
+  --exclude db-operator-driver-postgresql
+suite "documentation" cargo test --doc --all-features -p db-operator-driver-api
+suite "postgresql, without a server" cargo test -p db-operator-driver-postgresql
+
+if SERVERS="postgresql-15 postgresql-17 postgresql-18" "$here/up.sh" && "$here/release.sh"; then
+  source "$checkout/.cluster/env.sh"
+  DB_OPERATOR_TEST_POSTGRESQL=$(conformance_servers)
+  export DB_OPERATOR_TEST_POSTGRESQL
+  suite "postgresql, conformance" cargo test -p db-operator-driver-postgresql --features conformance --test conformance
+  suite "charts" charts/test.sh
+  suite "cluster" cargo test -p db-operator-e2e -- --test-threads 6
+else
+  ((failed += 1))
+  say "the cluster did not come up: its tests have not run"
+fi
+[[ -n ${KEEP_CLUSTER:-} || ${CLUSTER:-} == current ]] || "$here/down.sh"
+rm -rf "$report"
+
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))
