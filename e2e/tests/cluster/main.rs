@@ -1,0 +1,6 @@
+//! What users are promised, shown on a real cluster. One binary: each would cost its link time.
+
+#![allow(clippy::disallowed_methods, reason = "tests act as users, who write and delete what they like")]
+#![allow(clippy::large_futures, reason = "a test's future is made once, and moved twice")]
+
+mod api;
