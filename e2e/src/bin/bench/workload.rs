@@ -1,0 +1,282 @@
+//! What is measured: bare Jobs and Databases in a namespace of their own.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use driver_api::api::{Database, DatabasePhase, DriverRegistration};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::logs::Logs;
+use super::seen::{GONE, Seen};
+
+const NAMESPACE: &str = "bench";
+const SERVER: &str = "postgresql-17";
+
+/// What a bare Job took, in seconds.
+pub(crate) struct JobTimes {
+    pub(crate) start: f64,
+    pub(crate) complete: f64,
+}
+
+/// What a Database took, in seconds.
+pub(crate) struct DatabaseTimes {
+    pub(crate) created: f64,
+    pub(crate) first_sql: Option<f64>,
+}
+
+/// A tenant namespace, watched.
+pub(crate) struct Workload {
+    client: Client,
+    image: String,
+    logs: Option<Logs>,
+    jobs: Seen,
+    databases: Seen,
+}
+
+impl Workload {
+    pub(crate) async fn prepare(client: Client) -> Result<Self> {
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        ignore_existing(namespaces.create(&PostParams::default(), &namespace).await)?;
+        let chart = [
+            "upgrade",
+            "--install",
+            "db-operator-tenant",
+            "charts/db-operator-tenant",
+            "--namespace",
+            NAMESPACE,
+        ];
+        let helm = Command::new("helm")
+            .args(chart)
+            .output()
+            .context("helm is not on the PATH: source .cluster/env.sh")?;
+        ensure!(helm.status.success(), "helm: {}", String::from_utf8_lossy(&helm.stderr));
+        let admin =
+            Api::<Secret>::namespaced(client.clone(), "servers").get(&format!("{SERVER}-admin")).await?;
+        let copy = Secret {
+            metadata: ObjectMeta { name: Some("admin".to_owned()), ..ObjectMeta::default() },
+            data: admin.data,
+            ..Secret::default()
+        };
+        ignore_existing(
+            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &copy).await,
+        )?;
+        let driver = Api::<DriverRegistration>::all(client.clone()).get("postgresql").await?;
+        let jobs = Seen::watch(Api::<Job>::namespaced(client.clone(), NAMESPACE), |job| {
+            let conditions = job.status.as_ref()?.conditions.as_ref()?;
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Complete" && condition.status == "True")
+                .then(|| "complete".to_owned())
+        });
+        let databases = Seen::watch(Api::<Database>::namespaced(client.clone(), NAMESPACE), |database| {
+            (database.phase() == Some(DatabasePhase::Created)).then(|| "created".to_owned())
+        });
+        let (jobs, databases) = (jobs.await?, databases.await?);
+        Ok(Self { client, image: driver.spec.image, logs: Logs::find(), jobs, databases })
+    }
+
+    /// A Job with the driver's image that exits at once.
+    pub(crate) async fn bare_job(&self, name: &str) -> Result<JobTimes> {
+        let (begin, wall) = (Instant::now(), Timestamp::now());
+        self.post_job(name).await?;
+        let complete = self.jobs.when(name, "complete").await? - begin;
+        let started = self.container_start(&format!("batch.kubernetes.io/job-name={name}")).await?;
+        Ok(JobTimes { start: started.duration_since(wall).as_secs_f64(), complete: complete.as_secs_f64() })
+    }
+
+    pub(crate) async fn create(&self, name: &str) -> Result<DatabaseTimes> {
+        let begin = Instant::now();
+        self.post_database(name).await?;
+        let created = self.databases.when(name, "created").await? - begin;
+        let database = self.databases().get(name).await?;
+        let uid = database.uid().context("no uid")?;
+        let started = self.container_start(&format!("db.isotoma.com/uid={uid}")).await?;
+        let first_sql =
+            self.first_statement(&database).await?.map(|first| first.duration_since(started).as_secs_f64());
+        Ok(DatabaseTimes { created: created.as_secs_f64(), first_sql })
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<f64> {
+        let begin = Instant::now();
+        self.databases().delete(name, &DeleteParams::default()).await?;
+        Ok((self.databases.when(name, GONE).await? - begin).as_secs_f64())
+    }
+
+    /// Seconds until the last of them is reported complete.
+    pub(crate) async fn burst_of_jobs(&self, count: usize) -> Result<f64> {
+        let names: Vec<_> = (0..count).map(|index| format!("burst-job-{index}")).collect();
+        let begin = Instant::now();
+        futures::future::try_join_all(names.iter().map(|name| self.post_job(name))).await?;
+        let ends =
+            futures::future::try_join_all(names.iter().map(|name| self.jobs.when(name, "complete"))).await?;
+        Ok(seconds_to_last(begin, &ends))
+    }
+
+    /// Seconds until the last of them is Created. They are deleted afterwards.
+    pub(crate) async fn burst_of_databases(&self, count: usize) -> Result<f64> {
+        let names: Vec<_> = (0..count).map(|index| format!("burst-{index}")).collect();
+        let begin = Instant::now();
+        futures::future::try_join_all(names.iter().map(|name| self.post_database(name))).await?;
+        let ends =
+            futures::future::try_join_all(names.iter().map(|name| self.databases.when(name, "created")))
+                .await?;
+        futures::future::try_join_all(names.iter().map(|name| self.delete(name))).await?;
+        Ok(seconds_to_last(begin, &ends))
+    }
+
+    /// How many requests one create costs, by who makes them.
+    pub(crate) async fn requests_of_a_create(&self) -> Result<Vec<(String, usize)>> {
+        let Some(logs) = &self.logs else { return Ok(Vec::new()) };
+        let begin = Timestamp::now();
+        self.create("counted").await?;
+        // The Job controller's last write comes when the Job is reported complete; the audit log is complete then.
+        let job =
+            self.jobs_api().list(&ListParams::default().labels("db.isotoma.com/operation=create")).await?;
+        let newest =
+            job.items.iter().max_by_key(|job| job.metadata.creation_timestamp.clone()).context("no Job")?;
+        self.jobs.when(&newest.name_any(), "complete").await?;
+        let requests = logs.requests(NAMESPACE, begin)?;
+        self.delete("counted").await?;
+        let mut counts = BTreeMap::new();
+        for (user, verb, _) in requests {
+            let who = if user.ends_with(":db-operator-driver") {
+                "requests of a create: driver, goal 6 or less"
+            } else if user.ends_with(":db-operator:db-operator") && verb != "watch" {
+                "requests of a create: operator, goal 1"
+            } else {
+                continue;
+            };
+            *counts.entry(who.to_owned()).or_insert(0) += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    /// Memory of the operator and sizes of the images.
+    pub(crate) async fn sizes(&self) -> Result<Vec<(String, String, &'static str)>> {
+        let mut sizes = Vec::new();
+        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await?;
+        for node in nodes {
+            let path = format!("/api/v1/nodes/{}/proxy/stats/summary", node.name_any());
+            let summary: Value = self.client.request(http::Request::get(path).body(Vec::new())?).await?;
+            for pod in summary["pods"].as_array().into_iter().flatten() {
+                if pod["podRef"]["namespace"] == "db-operator" {
+                    let bytes = pod["containers"][0]["memory"]["rssBytes"].as_f64().unwrap_or(f64::NAN);
+                    sizes.push((
+                        "operator: resident memory".to_owned(),
+                        format!("{:.1} MiB", bytes / 1_048_576.0),
+                        "goal 12 MiB or less",
+                    ));
+                }
+            }
+            for image in node.status.and_then(|status| status.images).unwrap_or_default() {
+                let ours =
+                    image.names.unwrap_or_default().into_iter().find(|name| name.contains("db-operator"));
+                if let (Some(name), Some(bytes)) = (ours, image.size_bytes) {
+                    #[expect(clippy::cast_precision_loss, reason = "sizes of images are far below 2^52")]
+                    sizes.push((
+                        format!("image {name}"),
+                        format!("{:.1} MB", bytes as f64 / 1e6),
+                        "goal 15 MB or less",
+                    ));
+                }
+            }
+        }
+        Ok(sizes)
+    }
+
+    pub(crate) async fn clean_up(&self) -> Result<()> {
+        Api::<Namespace>::all(self.client.clone()).delete(NAMESPACE, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    fn databases(&self) -> Api<Database> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    fn jobs_api(&self) -> Api<Job> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn post_job(&self, name: &str) -> Result<()> {
+        let job: Job = serde_json::from_value(json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+            "spec": {"template": {"spec": {
+                "restartPolicy": "Never", "serviceAccountName": "db-operator-driver",
+                "containers": [{"name": "driver", "image": self.image, "args": ["--help"],
+                    "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}}}],
+            }}},
+        }))?;
+        self.jobs_api().create(&PostParams::default(), &job).await?;
+        Ok(())
+    }
+
+    async fn post_database(&self, name: &str) -> Result<()> {
+        let from = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "admin", "key": key}}});
+        let database: Database = serde_json::from_value(json!({
+            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database", "metadata": {"name": name},
+            "spec": {"driver": "postgresql", "connect": {"host": format!("{SERVER}.servers")},
+                "credentials": {"username": from("username"), "password": from("password")}},
+        }))?;
+        self.databases().create(&PostParams::default(), &database).await?;
+        Ok(())
+    }
+
+    /// When the container of the newest pod with those labels had started.
+    async fn container_start(&self, labels: &str) -> Result<Timestamp> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
+        let logs =
+            self.logs.as_ref().context("container starts need the proving ground's logs (AUDIT_LOG)")?;
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            look.tick().await;
+            let found = pods.list(&ListParams::default().labels(labels)).await?;
+            let id = found.items.iter().find_map(|pod| {
+                let id = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.container_id.as_ref()?;
+                Some(id.trim_start_matches("containerd://").to_owned())
+            });
+            // The kubelet reports the container up to a second after it started.
+            if let Some(id) = id {
+                return logs.container_start(&id);
+            }
+        }
+    }
+
+    /// When the server was first asked something for that database, from its own log.
+    async fn first_statement(&self, database: &Database) -> Result<Option<Timestamp>> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), "servers");
+        let server = pods.list(&ListParams::default()).await?;
+        let server = server.items.iter().map(ResourceExt::name_any).find(|name| name.starts_with(SERVER));
+        let parameters = kube::api::LogParams { tail_lines: Some(200), ..kube::api::LogParams::default() };
+        let log = pods.logs(&server.context("no server pod")?, &parameters).await?;
+        let created = database.creation_timestamp().context("no creation time")?.0;
+        let times = log.lines().filter(|line| line.contains("pg_try_advisory_lock")).filter_map(|line| {
+            // 2026-11-21 04:44:27.961 UTC [82] …
+            let (date, rest) = line.split_once(' ')?;
+            format!("{date}T{}Z", rest.split(' ').next()?).parse::<Timestamp>().ok()
+        });
+        Ok(times.filter(|time| *time >= created).min())
+    }
+}
+
+fn seconds_to_last(begin: Instant, ends: &[Instant]) -> f64 {
+    ends.iter().max().map_or(f64::NAN, |last| (*last - begin).as_secs_f64())
+}
+
+fn ignore_existing<T>(result: kube::Result<T>) -> Result<()> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
