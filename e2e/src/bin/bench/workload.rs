@@ -169,9 +169,12 @@ impl Workload {
         for node in nodes {
             let path = format!("/api/v1/nodes/{}/proxy/stats/summary", node.name_any());
             let summary: Value = self.client.request(http::Request::get(path).body(Vec::new())?).await?;
-            for pod in summary["pods"].as_array().into_iter().flatten() {
-                if pod["podRef"]["namespace"] == "db-operator" {
-                    let bytes = pod["containers"][0]["memory"]["rssBytes"].as_f64().unwrap_or(f64::NAN);
+            for pod in summary.pointer("/pods").and_then(Value::as_array).into_iter().flatten() {
+                if pod.pointer("/podRef/namespace").is_some_and(|namespace| namespace == "db-operator") {
+                    let bytes = pod
+                        .pointer("/containers/0/memory/rssBytes")
+                        .and_then(Value::as_f64)
+                        .unwrap_or(f64::NAN);
                     sizes.push((
                         "operator: resident memory".to_owned(),
                         format!("{:.1} MiB", bytes / 1_048_576.0),
