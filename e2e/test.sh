@@ -54,7 +54,7 @@ if SERVERS="postgresql-15 postgresql-17 postgresql-18" "$here/up.sh" && "$here/r
   DB_OPERATOR_TEST_POSTGRESQL=$(conformance_servers)
   export DB_OPERATOR_TEST_POSTGRESQL
   suite "postgresql, conformance" cargo test -p db-operator-driver-postgresql --features conformance --test conformance
-  suite "charts" charts/test.sh
+  suite "charts" charts/test.sh --cluster
   suite "cluster" cargo test -p db-operator-e2e -- --test-threads 6
 else
   ((failed += 1))

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fn committed(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../charts/db-operator/files/crds")
+        .join("../charts/db-operator/charts/crds/crds")
         .join(format!("{name}.yaml"))
 }
 
