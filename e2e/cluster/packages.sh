@@ -8,7 +8,8 @@ packages=(
   buildah mmdebstrap                   # images
   gcc libc6-dev libseccomp-dev pkg-config # runc, pause, the musl target's linker
   iptables iproute2 conntrack kmod     # kube-proxy, the bridge
-  curl jq openssl procps util-linux uidmap
+  curl jq openssl procps util-linux uidmap ca-certificates
+  shellcheck yq                        # make check, charts/test.sh
 )
 
 missing_packages() {
