@@ -2,6 +2,7 @@
 # The figures, beside bare Jobs in the same cluster and the same run.
 set -euo pipefail
 
+# shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
 cd "$checkout"
 

@@ -2,6 +2,7 @@
 # Everything that reads the code without running it.
 set -euo pipefail
 
+# shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
 cd "$checkout"
 

@@ -2,6 +2,7 @@
 # The story of one database, told on a real cluster. Exits 0 only if all of it happened.
 set -euo pipefail
 
+# shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
 
 namespace=demo

@@ -2,6 +2,7 @@
 # All tests, cheapest first. Goes on after a failure, and ends with `N passed, N failed`.
 set -uo pipefail
 
+# shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
 set +e
 cd "$checkout" || exit 1
