@@ -99,6 +99,12 @@ pub async fn helm(arguments: &[&str]) -> Result<String> {
     run("helm", arguments, "").await
 }
 
+/// Renders a chart with values, which its schema checks.
+pub async fn helm_with_values(chart: &str, values: &str) -> Result<()> {
+    run("helm", &["template", "trial", chart, "--set", "clusterId=trial", "--values", "-"], values).await?;
+    Ok(())
+}
+
 async fn run(program: &str, arguments: &[&str], input: &str) -> Result<String> {
     let environment = environment()?;
     let mut child = Command::new("env")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use driver_api::api::{Database, DriverRegistration, DriverRegistrationSpec};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -100,13 +100,18 @@ impl Context {
         Ok(ready_message(&database).to_owned())
     }
 
-    /// Waits for an Event with that reason on an object of that name, and returns its sentence.
+    /// Waits for a Warning with that reason on an object of that name, and returns its sentence.
     pub async fn warned(&self, name: &str, reason: &str) -> Result<String> {
+        self.event(name, reason, "Warning").await
+    }
+
+    /// Waits for an Event of that type and reason on an object of that name, and returns its sentence.
+    pub async fn event(&self, name: &str, reason: &str, kind: &str) -> Result<String> {
         let selection = watcher::Config::default().fields(&format!("involvedObject.name={name}"));
-        let what = format!("with reason {reason} on {name}");
-        let has_reason = |event: &Event| event.reason.as_deref() == Some(reason);
-        let event = until_any(&self.api::<Event>(), selection, SOON, &what, has_reason).await?;
-        ensure!(event.type_.as_deref() == Some("Warning"), "Event {reason} is not a Warning");
+        let what = format!("{kind} with reason {reason} on {name}");
+        let is_it =
+            |event: &Event| event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some(kind);
+        let event = until_any(&self.api::<Event>(), selection, SOON, &what, is_it).await?;
         Ok(event.message.unwrap_or_default())
     }
 

@@ -17,7 +17,9 @@ mod reason;
 mod server;
 mod wait;
 
-pub use cluster::{OPERATOR_NAMESPACE, audit_log, client, client_as, helm, kubectl, kubectl_with_input};
+pub use cluster::{
+    OPERATOR_NAMESPACE, audit_log, client, client_as, helm, helm_with_values, kubectl, kubectl_with_input,
+};
 pub use context::Context;
 pub use database::{DatabaseFixture, database};
 pub use history::History;

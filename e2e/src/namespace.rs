@@ -162,7 +162,7 @@ async fn picture(context: &Context) -> String {
     let namespace = context.namespace.as_str();
     let mut text = String::new();
     let looks: [&[&str]; 5] = [
-        &["get", "databases", "-n", namespace, "-o", "yaml"],
+        &["get", "databases.db.isotoma.com", "-n", namespace, "-o", "yaml"],
         &["get", "jobs,pods", "-n", namespace, "-o", "wide"],
         &["get", "events", "-n", namespace, "--sort-by=.lastTimestamp"],
         &["logs", "-n", namespace, "-l", "app.kubernetes.io/managed-by=db-operator", "--prefix", "--tail=60"],

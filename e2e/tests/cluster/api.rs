@@ -341,12 +341,14 @@ async fn explain_reads_like_documentation() {
         ("backup.spec.database", "Name of the Database"),
         ("driver.spec.podTemplate", "The pod that the driver runs in"),
     ] {
-        let text = kubectl(&["explain", field]).await.unwrap();
+        let text = kubectl(&["explain", field, "--api-version=db.isotoma.com/v1alpha1"]).await.unwrap();
         assert!(text.to_lowercase().contains(&says.to_lowercase()), "kubectl explain {field}:\n{text}");
     }
     // Every field is explained: kubectl prints this where a description is missing.
     for kind in ["database", "backup", "driver"] {
-        let text = kubectl(&["explain", kind, "--recursive"]).await.unwrap();
+        let text = kubectl(&["explain", kind, "--recursive", "--api-version=db.isotoma.com/v1alpha1"])
+            .await
+            .unwrap();
         assert!(!text.contains("<no description>"), "{text}");
     }
 }

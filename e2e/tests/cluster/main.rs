@@ -4,3 +4,13 @@
 #![allow(clippy::large_futures, reason = "a test's future is made once, and moved twice")]
 
 mod api;
+mod credentials;
+mod deletion;
+mod docs;
+mod driver_pods;
+mod lifecycle;
+mod operator;
+mod rbac;
+mod refusals;
+mod repair;
+mod secrecy;

@@ -1,0 +1,153 @@
+//! The pods that do the work: what they cost, how they are confined, and their death.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{PATIENCE, POSTGRESQL_17, audit_log, database, kubectl, login, until_any, with_namespace};
+use futures::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams};
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::lifecycle::nothing_is_left;
+
+#[tokio::test]
+async fn a_database_is_made_and_dropped_though_its_pods_are_killed_again_and_again() {
+    with_namespace("pods_killed", async |test| {
+        let pods = test.api::<Pod>();
+        let kill_first = async |how_many: usize| {
+            let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+            let mut killed = std::collections::BTreeSet::new();
+            let mut stream = pin!(watcher(pods.clone(), watcher::Config::default()).applied_objects());
+            while let Some(Ok(pod)) = stream.next().await {
+                let runs = pod.status.iter().any(|status| status.phase.as_deref() == Some("Running"));
+                let pending = pod.spec.iter().any(|spec| spec.node_name.is_some());
+                // One as soon as it has a node, the next while it runs.
+                let moment = if killed.len().is_multiple_of(2) { pending } else { runs };
+                if moment && killed.insert(pod.name_any()) {
+                    let _ = pods.delete(&pod.name_any(), &at_once).await;
+                }
+                if killed.len() == how_many {
+                    break;
+                }
+            }
+            anyhow::Ok(())
+        };
+        let killing = tokio::time::timeout(PATIENCE, kill_first(2));
+        let fixture = database("orders");
+        let (killed, created) = tokio::join!(killing, test.create(&fixture));
+        created?;
+        killed.context("no pods came to be killed")??;
+        test.ready("orders").await?;
+        login(&test.client, &test.secret("orders").await?).await?;
+        test.begin_delete("orders").await?;
+        let known: Vec<_> =
+            pods.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+        let fresh = |pod: &Pod| {
+            pod.labels().get("db.isotoma.com/operation").is_some_and(|o| o == "delete")
+                && !known.contains(&pod.name_any())
+        };
+        if let Ok(pod) = until_any(&pods, watcher::Config::default(), PATIENCE, "that deletes", fresh).await {
+            let _ = pods.delete(&pod.name_any(), &DeleteParams::default()).await;
+        }
+        test.gone("orders").await?;
+        nothing_is_left(&test, POSTGRESQL_17).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_create_costs_the_api_server_one_write_of_the_operator_and_six_requests_of_the_driver() {
+    let Some(log) = audit_log().unwrap() else {
+        eprintln!("NOT SHOWN: this cluster is not ours, and its audit log is out of reach");
+        return;
+    };
+    with_namespace("api_cost", async move |test| {
+        let begin = std::fs::metadata(&log)?.len();
+        test.create_ready(&database("orders")).await?;
+        // The log is written in batches, in the order of the answers: this request closes the account.
+        let marker = format!("e2e-marker-{}", test.namespace);
+        let _ = test.secret(&marker).await;
+        let lines = tokio::time::timeout(PATIENCE, requests(&log, begin, &test.namespace, &marker)).await??;
+        let mut by_account: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for line in &lines {
+            let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let request = format!(
+                "{} {}/{} {}",
+                text("/verb"),
+                text("/objectRef/resource"),
+                text("/objectRef/subresource"),
+                text("/objectRef/name")
+            );
+            let account = text("/user/username").rsplit(':').next().unwrap_or_default();
+            by_account.entry(account).or_default().push(request);
+        }
+        let operator = by_account.remove("db-operator").unwrap_or_default();
+        let driver = by_account.remove("db-operator-driver").unwrap_or_default();
+        ensure!(operator.len() == 1 && operator[0].starts_with("create jobs/"), "operator: {operator:#?}");
+        ensure!((1..=6).contains(&driver.len()), "driver: {driver:#?}");
+        Ok(())
+    })
+    .await;
+}
+
+/// The requests about a namespace in the audit log, from `begin` up to the one that names `marker`.
+async fn requests(log: &Path, begin: u64, namespace: &str, marker: &str) -> Result<Vec<Value>> {
+    let mut following = Command::new("tail")
+        .arg(format!("--bytes=+{}", begin + 1))
+        .arg("--follow=name")
+        .arg(log)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(following.stdout.take().context("tail has no output")?).lines();
+    let mut requests = Vec::new();
+    while let Some(line) = lines.next_line().await? {
+        if line.contains(marker) {
+            break;
+        }
+        if line.contains(namespace) {
+            let request: Value = serde_json::from_str(&line)?;
+            requests.extend(
+                (request.pointer("/objectRef/namespace") == Some(&namespace.into())).then_some(request),
+            );
+        }
+    }
+    Ok(requests)
+}
+
+#[tokio::test]
+async fn a_driver_pod_is_confined() {
+    with_namespace("confined", async |test| {
+        // The namespace enforces Pod Security `restricted`; this is what it does not ask for.
+        test.create_ready(&database("orders")).await?;
+        let jobs = test.api::<Job>().list(&ListParams::default()).await?.items;
+        let spec = jobs.first().and_then(|job| job.spec.clone()).context("no Job")?;
+        let pod = spec.template.spec.clone().unwrap_or_default();
+        let container = pod.containers.first().context("no container")?;
+        let security = container.security_context.clone().unwrap_or_default();
+        ensure!(security.read_only_root_filesystem == Some(true), "its root file system is writable");
+        let resources = container.resources.clone().unwrap_or_default();
+        ensure!(resources.requests.is_some() && resources.limits.is_some(), "no requests and limits");
+        ensure!(spec.ttl_seconds_after_finished.is_some() && spec.active_deadline_seconds.is_some());
+        ensure!(
+            jobs[0].metadata.owner_references.is_none(),
+            "a foreground deletion would kill the delete Job"
+        );
+        // No value of a Secret stands in the Job: only where to find it.
+        let password = &POSTGRESQL_17.admin_login(&test.client).await?["password"];
+        let text = kubectl(&["get", "jobs,pods", "--namespace", &test.namespace, "--output", "yaml"]).await?;
+        ensure!(!text.contains(password.as_str()), "a Job or pod shows the administrator's password");
+        test.api::<ConfigMap>().list(&ListParams::default()).await?;
+        Ok(())
+    })
+    .await;
+}

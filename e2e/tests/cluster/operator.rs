@@ -1,0 +1,132 @@
+//! The operator itself: its probes and metrics, more than one of it, and its death.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use driver_api::api::Database;
+use e2e::{Context, OPERATOR_NAMESPACE, PATIENCE, address, client, database, until, with_namespace};
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// Held by tests that change the Deployment, one at a time.
+static DEPLOYMENT: Mutex<()> = Mutex::const_new(());
+
+const DATABASES: [&str; 5] = ["one", "two", "three", "four", "five"];
+
+async fn get(path: &str) -> Result<String> {
+    let address = address(&client().await?, "db-operator-metrics.db-operator").await?;
+    let mut connection = TcpStream::connect((address, 8080)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn probes_and_metrics_answer() {
+    let _alone = DEPLOYMENT.lock().await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let answer = get(path).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    let metrics = get("/metrics").await.unwrap();
+    assert!(metrics.contains("application/openmetrics-text"), "{metrics}");
+    assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
+    for name in ["db_operator_complete_without_phase_total", "db_operator_stuck_jobs"] {
+        assert!(
+            metrics.contains(&format!("# HELP {}", name.trim_end_matches("_total"))),
+            "{name}: {metrics}"
+        );
+    }
+    assert!(get("/nowhere").await.unwrap().starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn two_operators_launch_each_job_once() {
+    let _alone = DEPLOYMENT.lock().await;
+    with_namespace("two_operators", async |test| {
+        scale(&test.client, 2).await?;
+        let outcome = async {
+            create_all(&test).await?;
+            for name in DATABASES {
+                test.ready(name).await?;
+            }
+            each_has_one_job(&test).await
+        };
+        let outcome = outcome.await;
+        scale(&test.client, 1).await?;
+        outcome
+    })
+    .await;
+}
+
+async fn create_all(test: &Context) -> Result<()> {
+    try_join_all(DATABASES.map(|name| async move { test.create(&database(name)).await })).await?;
+    Ok(())
+}
+
+async fn each_has_one_job(test: &Context) -> Result<()> {
+    let jobs = test.api::<Job>().list(&ListParams::default()).await?.items;
+    let mut launched: BTreeMap<String, usize> = BTreeMap::new();
+    for job in &jobs {
+        let pod =
+            job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).context("a Job without a pod")?;
+        let env = pod.containers.iter().flat_map(|container| container.env.iter().flatten());
+        let name = env.filter(|env| env.name == "DB_OPERATOR_DATABASE").find_map(|env| env.value.clone());
+        *launched.entry(name.context("a Job without a Database")?).or_default() += 1;
+    }
+    let once: BTreeMap<_, _> = DATABASES.iter().map(|name| ((*name).to_owned(), 1)).collect();
+    ensure!(launched == once, "Jobs by Database: {launched:?}");
+    Ok(())
+}
+
+async fn scale(client: &Client, replicas: i32) -> Result<()> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    deployments.patch("db-operator", &PatchParams::default(), &patch).await?;
+    until(&deployments, "db-operator", PATIENCE, "all replicas ready", |live| {
+        live.and_then(|live| live.status.as_ref()).is_some_and(|status| {
+            status.ready_replicas == Some(replicas) && status.replicas == Some(replicas)
+        })
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn databases_are_made_though_the_operator_is_killed_meanwhile() {
+    let _alone = DEPLOYMENT.lock().await;
+    with_namespace("operator_killed", async |test| {
+        create_all(&test).await?;
+        let operators: Api<Pod> = Api::namespaced(test.client.clone(), OPERATOR_NAMESPACE);
+        let ours = ListParams::default()
+            .labels("app.kubernetes.io/name=db-operator,app.kubernetes.io/component=operator");
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let mut killed = 0;
+        // As soon as the first has begun.
+        let begun = |live: &Database| live.status.is_some();
+        test.until("one", PATIENCE, "the begin", begun).await?;
+        for pod in operators.list(&ours).await? {
+            operators.delete(&pod.name_any(), &at_once).await?;
+            killed += 1;
+        }
+        ensure!(killed > 0, "no operator was there to be killed");
+        for name in DATABASES {
+            test.ready(name).await?;
+        }
+        each_has_one_job(&test).await?;
+        // And it deletes as ever.
+        try_join_all(DATABASES.map(|name| test.delete(name))).await?;
+        Ok(())
+    })
+    .await;
+}
