@@ -14,7 +14,15 @@ async fn dry_run(client: &Client, plural: &str, object: &Value) -> Result<(), St
     let path = format!("/apis/db.isotoma.com/v1alpha1/{scope}{plural}?dryRun=All&fieldValidation=Strict");
     let request = Request::post(path).header("content-type", "application/json");
     let request = request.body(object.to_string().into_bytes()).map_err(|error| error.to_string())?;
-    client.request::<DynamicObject>(request).await.map(drop).map_err(|error| error.to_string())
+    client.request::<DynamicObject>(request).await.map(drop).map_err(said)
+}
+
+/// What the API server says, without what kube adds.
+fn said(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message,
+        other => other.to_string(),
+    }
 }
 
 fn merged(mut base: Value, change: &Value) -> Value {
@@ -286,7 +294,7 @@ async fn driver_name_and_a_backups_database_cannot_be_changed() {
         let trial = PatchParams { dry_run: true, ..PatchParams::default() };
         let tried = async |name: &str, spec: Value| {
             let patch = Patch::Merge(json!({"spec": spec}));
-            databases.patch(name, &trial, &patch).await.map(drop).map_err(|error| error.to_string())
+            databases.patch(name, &trial, &patch).await.map(drop).map_err(said)
         };
         for (name, spec, says) in [
             ("plain", json!({"driver": "mysql"}), "driver cannot be changed: create another Database"),
