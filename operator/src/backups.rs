@@ -1,0 +1,66 @@
+//! Backups: this version cannot run them, and says so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use driver_api::api::Backup;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+use tokio::sync::Notify;
+
+use crate::controller::Context;
+use crate::decide::{BackupDecision, decide_backup};
+use crate::facts::Facts;
+use crate::report::Notice;
+use crate::watch::Change;
+
+/// The Backups about which something is to be said, by uid.
+#[derive(Debug, Default)]
+pub struct Backups {
+    unsaid: Mutex<BTreeMap<String, ObjectReference>>,
+    changed: Notify,
+}
+
+impl Backups {
+    /// Takes what the watch brings.
+    pub fn take(&self, change: Change<Backup>) {
+        let applied = match change {
+            Change::All(backups) => backups,
+            Change::Applied(backup) => vec![backup],
+            Change::Deleted(_) => return,
+        };
+        for backup in applied {
+            match decide_backup(Facts::of_backup(&backup)) {
+                BackupDecision::NotSupported => {
+                    let uid = backup.metadata.uid.clone().unwrap_or_default();
+                    self.lock().insert(uid, backup.object_ref(&()));
+                }
+                BackupDecision::Settled => {}
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    /// Says it, once each, while this process leads.
+    pub async fn speak(self: Arc<Self>, context: Arc<Context>) {
+        let mut leading = context.leading.clone();
+        loop {
+            if leading.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            let next = self.lock().pop_first();
+            match next {
+                Some((uid, about)) => {
+                    let note = "this version of db-operator cannot run a Backup: it stays without phase until db-operator is upgraded";
+                    let notice = Notice::warning("BackupNotSupported", note.to_owned());
+                    context.voice.say(&uid, &about, Some(notice)).await;
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ObjectReference>> {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,261 @@
+//! Facts → decision → Job → launch, for one Database at a time, and when to look again.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use driver_api::api::{Database, DriverRegistration};
+use driver_api::lifecycle::{Intent, Operation};
+use futures::channel::mpsc::UnboundedSender;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::decide::{Decision, Launch, Settled, Stuck, Wait, decide};
+use crate::error::LaunchError;
+use crate::facts::{Facts, Surroundings};
+use crate::job::{self, Settings};
+use crate::jobs::KnownJob;
+use crate::launch::launch;
+use crate::metrics::{Metrics, OfOperation, Reason};
+use crate::report::{Notice, Voice, labels, left_in_place, notice};
+use crate::room::Limits;
+use crate::watch::chain;
+use crate::world::World;
+
+/// When those look again who wait for a slot. They are also woken when one is free.
+const SLOT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When a launch is tried again that the API server did not take; the second time after twice as long, and so
+/// on.
+const LAUNCH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// It grows to that many times [`LAUNCH_INTERVAL`].
+const LAUNCH_INTERVALS: u32 = 10;
+
+/// What reconciliations share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What every Job has in common.
+    pub settings: Settings,
+    /// How many Jobs may run.
+    pub limits: Limits,
+    /// How often a Database is verified unasked.
+    pub resync: Option<Duration>,
+    /// Every Database.
+    pub databases: Store<Database>,
+    /// Everything else that is watched.
+    pub world: Mutex<World>,
+    /// Whether this process is the one that acts.
+    pub leading: watch::Receiver<bool>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Events.
+    pub voice: Voice,
+    /// Wakes the controller for a Database.
+    pub wake: UnboundedSender<ObjectRef<Database>>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("settings", &self.settings)
+            .field("world", &self.world)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// What is watched. Never held across an `await`.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who waited for a slot and have one now.
+    pub fn wake_admitted(&self) {
+        let admitted = self.world().admitted(&self.databases, &self.settings.namespace, &self.limits);
+        for database in admitted {
+            self.wake(database);
+        }
+    }
+
+    /// Has a Database reconciled soon.
+    pub fn wake(&self, database: ObjectRef<Database>) {
+        // The controller is gone only when the process ends.
+        let _ = self.wake.unbounded_send(database);
+    }
+
+    /// The same, if there is such a Database: names in annotations may be anybody's.
+    pub fn wake_if_known(&self, database: ObjectRef<Database>) {
+        if self.databases.get(&database).is_some() {
+            self.wake(database);
+        }
+    }
+
+    fn facts(&self, database: &Database) -> Facts {
+        let world = self.world();
+        let around = Surroundings {
+            now: Timestamp::now(),
+            operator_namespace: &self.settings.namespace,
+            resync: self.resync,
+            driver_registered: world.drivers.contains_key(&database.spec.driver),
+        };
+        let uid = database.metadata.uid.as_deref().unwrap_or_default();
+        Facts::of(database, world.jobs.of(uid), &around)
+    }
+
+    fn notice(&self, decision: &Decision, database: &Database) -> Option<Notice> {
+        notice(decision, database, self.world().drivers.keys())
+    }
+}
+
+/// Decides about one Database, and acts.
+pub async fn reconcile(database: Arc<Database>, operator: Arc<Context>) -> Result<Action, Infallible> {
+    if !*operator.leading.borrow() {
+        return Ok(Action::await_change());
+    }
+    let begun = Instant::now();
+    let facts = operator.facts(&database); // (pure, but for the time)
+    let decision = decide(&facts); // (pure)
+    let action = match act(&operator, &database, decision).await {
+        // (client)
+        Ok(decision) => {
+            operator.metrics.decisions.get_or_create(&labels(&decision)).inc();
+            let notice = operator.notice(&decision, &database); // (pure)
+            report(&operator, &database, notice).await; // (client)
+            look_again(&decision)
+        }
+        Err(error) => {
+            report(&operator, &database, refusal(&error)).await; // (client)
+            let refused = operator.world().refused(database.metadata.uid.as_deref().unwrap_or_default());
+            Action::requeue(LAUNCH_INTERVAL * refused.min(LAUNCH_INTERVALS))
+        }
+    };
+    operator.metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
+    Ok(action)
+}
+
+/// Launches where a launch was decided. Answers what came of the decision.
+async fn act(operator: &Context, database: &Database, decision: Decision) -> Result<Decision, LaunchError> {
+    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+    let Decision::Launch(due) = decision else {
+        operator.world().leave_queue(uid);
+        return Ok(decision);
+    };
+    let Some(driver) = operator.world().drivers.get(&database.spec.driver).cloned() else {
+        return Ok(Decision::Stuck(Stuck::UnknownDriver));
+    };
+    let settings = &operator.settings;
+    let has_slot =
+        operator.world().reserve(database, &operator.databases, &settings.namespace, &operator.limits);
+    if !has_slot {
+        return Ok(Decision::Wait(Wait::Slot));
+    }
+    let launched = launch_or_release(operator, database, &driver, &due).await;
+    let known = launched.as_ref().ok().and_then(KnownJob::of);
+    operator.world().settle(uid, known);
+    match launched {
+        Ok(job) => {
+            let operation = say_launched(operator, database, &job, &due).await;
+            Ok(Decision::Launch(Launch { operation, ..due }))
+        }
+        Err(error) => {
+            operator.wake_admitted();
+            let reason = Reason { reason: error.category().to_owned() };
+            operator.metrics.launch_failures.get_or_create(&reason).inc();
+            warn!(
+                database = database.metadata.name,
+                namespace = database.metadata.namespace,
+                "{}",
+                chain(&error)
+            );
+            Err(error)
+        }
+    }
+}
+
+/// Where the namespace takes no Job any more, a `release` in our own lets the Database go.
+async fn launch_or_release(
+    operator: &Context,
+    database: &Database,
+    driver: &DriverRegistration,
+    due: &Launch,
+) -> Result<Job, LaunchError> {
+    let (client, settings) = (&operator.client, &operator.settings);
+    match launch(client.clone(), &job::build(database, driver, due, settings)).await {
+        Err(LaunchError::NamespaceTerminating { .. }) if Intent::of(database) != Intent::Keep => {
+            let release = Launch { operation: Operation::Release, attempt: 1, after_lost_work: false };
+            launch(client.clone(), &job::build(database, driver, &release, settings)).await
+        }
+        result => result,
+    }
+}
+
+/// Answers which operation was launched in the end.
+async fn say_launched(operator: &Context, database: &Database, job: &Job, due: &Launch) -> Operation {
+    let known = KnownJob::of(job);
+    let operation = known.as_ref().map_or(due.operation, |known| known.operation);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    info!(
+        database = database.metadata.name, namespace = database.metadata.namespace, %operation,
+        attempt = known.map_or(due.attempt, |known| known.attempt), job = name, "launched"
+    );
+    let labels = OfOperation { operation: operation.to_string() };
+    operator.metrics.jobs_launched.get_or_create(&labels).inc();
+    if due.after_lost_work {
+        operator.metrics.complete_without_phase.inc();
+        error!(
+            database = database.metadata.name, namespace = database.metadata.namespace, %operation,
+            "the Job before ended well, and yet the phase did not move: a driver broke its contract"
+        );
+    }
+    if operation == Operation::Release {
+        // The terminating namespace takes no Event either, so it is about the Job, in ours.
+        operator.voice.say(name, &job.object_ref(&()), Some(left_in_place(database))).await;
+        operator.voice.fall_silent(name);
+    }
+    operation
+}
+
+async fn report(operator: &Context, database: &Database, notice: Option<Notice>) {
+    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+    operator.voice.say(uid, &database.object_ref(&()), notice).await;
+}
+
+/// What to say about a launch that failed. What only takes time is not worth an Event.
+fn refusal(error: &LaunchError) -> Option<Notice> {
+    match error {
+        LaunchError::NameTaken { .. } => {
+            Some(Notice::warning("JobNameTaken", format!("{error}: remove it, and ours is launched")))
+        }
+        LaunchError::Refused { .. } => {
+            Some(Notice::warning("JobRefused", format!("{error}; it is tried again")))
+        }
+        LaunchError::NamespaceTerminating { .. }
+        | LaunchError::Create { .. }
+        | LaunchError::Timeout { .. } => None,
+    }
+}
+
+/// When to look again, where nothing changes before.
+fn look_again(decision: &Decision) -> Action {
+    match decision {
+        // Soon enough to notice that it does not start.
+        Decision::Launch(_) => Action::requeue(crate::decide::NO_POD_AFTER),
+        Decision::Wait(Wait::Job { look_in: Some(left) } | Wait::Backoff { left, .. }) => {
+            Action::requeue(*left)
+        }
+        Decision::Wait(Wait::Slot) => Action::requeue(SLOT_INTERVAL),
+        Decision::Settled(Settled::Current { verify_in: Some(left) }) => Action::requeue(*left),
+        Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended)
+        | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)
+        | Decision::Stuck(
+            Stuck::Contradiction | Stuck::UnknownDriver | Stuck::NoPod { .. } | Stuck::NotRunning { .. },
+        ) => Action::await_change(),
+    }
+}

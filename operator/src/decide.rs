@@ -1,0 +1,444 @@
+//! Facts → decision: what the operator does, all of it.
+//!
+//! [`needed`] says which operation a Database needs, whatever Jobs exist. [`decide`] lays over it what the Jobs
+//! say. The phase is the truth and Jobs are evidence. `operator/tests/table.txt` is the whole table.
+
+use std::time::Duration;
+
+use driver_api::api::{BackupPhase, DatabasePhase};
+use driver_api::lifecycle::{Intent, Operation};
+
+use crate::facts::{Facts, JobFact, Progress};
+use crate::jobs::Pods;
+
+/// The wait before the second attempt. It doubles with each further one.
+pub const FIRST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// The longest wait between two attempts.
+pub const LONGEST_BACKOFF: Duration = Duration::from_mins(30);
+
+/// How long a Job may be without a pod before we say so.
+pub const NO_POD_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a Job's first pod may be without a running container before we say so.
+pub const NOT_RUNNING_AFTER: Duration = Duration::from_secs(15);
+
+/// What a Database needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Nothing.
+    Nothing,
+    /// That operation.
+    Run(Operation),
+    /// Phase and intent contradict each other.
+    Contradiction,
+}
+
+/// What to do about a Database.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Launch a Job.
+    Launch(Launch),
+    /// Wait for something that comes by itself.
+    Wait(Wait),
+    /// Nothing is to be done.
+    Settled(Settled),
+    /// It does not go on until somebody does something.
+    Stuck(Stuck),
+}
+
+/// A Job to be launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// What it does.
+    pub operation: Operation,
+    /// Counts the Jobs of one operation on one generation.
+    pub attempt: u32,
+    /// The Job before it ended well, and yet the phase did not move: a driver has broken its contract.
+    pub after_lost_work: bool,
+}
+
+/// What a Database waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A Job is at work.
+    Job {
+        /// When to look whether it has started, if it has not.
+        look_in: Option<Duration>,
+    },
+    /// A Job is suspended, by Kueue or by a person.
+    Suspended,
+    /// The last attempt failed, and the next one is not due yet.
+    Backoff {
+        /// The operation.
+        operation: Operation,
+        /// When it is due.
+        left: Duration,
+        /// Whether the driver said that repeating cannot help.
+        permanent: bool,
+    },
+    /// As many Jobs run as may.
+    Slot,
+}
+
+/// Why nothing is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is what its spec asks for.
+    Current {
+        /// When it is to be verified again.
+        verify_in: Option<Duration>,
+    },
+    /// It is being deleted, and nothing of it is on a server.
+    NothingLeft,
+}
+
+/// Why it does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// The phase says that it is being deleted, and nobody deletes it.
+    Contradiction,
+    /// No `Driver` of that name is registered.
+    UnknownDriver,
+    /// The Job has no pod: a quota, an admission policy, or a service account that is missing.
+    NoPod {
+        /// The Job.
+        job: String,
+    },
+    /// The Job's pod does not run: its image cannot be pulled, or no node takes it.
+    NotRunning {
+        /// The Job.
+        job: String,
+        /// The image.
+        image: String,
+    },
+}
+
+/// What a Database in that phase needs, given what its owner wants.
+pub fn needed(
+    phase: Option<DatabasePhase>,
+    intent: Intent,
+    current: bool,
+    guarded: bool,
+    was_created: bool,
+) -> Needed {
+    use DatabasePhase as P;
+    if intent != Intent::Keep && !guarded {
+        return Needed::Nothing;
+    }
+    match phase {
+        // A run may have died between finalizer and first phase, so `none` is handled like `Creating`.
+        None | Some(P::Creating) => match intent {
+            Intent::Keep => Needed::Run(Operation::Create),
+            Intent::BackupThenDelete if was_created => Needed::Run(Operation::BackupBeforeDelete),
+            Intent::Delete | Intent::BackupThenDelete | Intent::Retain => Needed::Run(Operation::Delete),
+        },
+        Some(P::Created) => match intent {
+            Intent::Keep if current => Needed::Nothing,
+            Intent::Keep => Needed::Run(Operation::Create),
+            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
+            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
+        },
+        // A backup that has begun is finished first; a deletion waits for it.
+        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => match intent {
+            Intent::Keep | Intent::Delete | Intent::BackupThenDelete | Intent::Retain => {
+                Needed::Run(Operation::Backup)
+            }
+        },
+        Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => match intent {
+            Intent::Keep => Needed::Contradiction,
+            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
+            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
+        },
+        Some(P::BackupBeforeDeleteCompleted | P::DeletionRequested | P::DeletionInProgress | P::Deleted) => {
+            match intent {
+                Intent::Keep => Needed::Contradiction,
+                Intent::Delete | Intent::BackupThenDelete | Intent::Retain => Needed::Run(Operation::Delete),
+            }
+        }
+    }
+}
+
+/// What to do about a Database. The first rule that matches holds.
+pub fn decide(facts: &Facts) -> Decision {
+    let operation = match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created) {
+        Needed::Nothing if facts.intent == Intent::Keep => {
+            return Decision::Settled(Settled::Current { verify_in: facts.verify_in });
+        }
+        Needed::Nothing => return Decision::Settled(Settled::NothingLeft),
+        Needed::Contradiction => return Decision::Stuck(Stuck::Contradiction),
+        Needed::Run(operation) => operation,
+    };
+    // One Job at a time.
+    if let Some(active) = facts.jobs.iter().find(|job| is_in_the_way(job, facts.phase)) {
+        return await_job(active);
+    }
+    // A namespace that is terminating stays so: what was released before goes on being released.
+    let released =
+        facts.intent != Intent::Keep && facts.jobs.iter().any(|job| job.operation == Operation::Release);
+    let operation = if released { Operation::Release } else { operation };
+    match next_attempt(facts, operation) {
+        Err(wait) => Decision::Wait(wait),
+        Ok(_) if !facts.driver_registered => Decision::Stuck(Stuck::UnknownDriver),
+        Ok(launch) => Decision::Launch(launch),
+    }
+}
+
+/// Whether a Job is a reason to wait: it is active, and the status does not say that its work is done.
+fn is_in_the_way(job: &JobFact, phase: Option<DatabasePhase>) -> bool {
+    let active = match job.progress {
+        Progress::Active { .. } | Progress::Suspended => true,
+        Progress::Failed { .. } | Progress::Complete { .. } => false,
+    };
+    active && !job.recorded && !is_past(job.operation, phase)
+}
+
+/// Whether the phase says that an operation is over, whatever its Job says.
+pub fn is_past(operation: Operation, phase: Option<DatabasePhase>) -> bool {
+    use DatabasePhase as P;
+    // How far an object is on its one-way road: alive, final backup, final backup done, deletion.
+    let stage = match phase {
+        None
+        | Some(P::Creating | P::Created | P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => 0,
+        Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => 1,
+        Some(P::BackupBeforeDeleteCompleted) => 2,
+        Some(P::DeletionRequested | P::DeletionInProgress | P::Deleted) => 3,
+    };
+    match operation {
+        Operation::Create | Operation::Backup | Operation::Restore | Operation::Rotate => stage >= 1,
+        Operation::BackupBeforeDelete => stage >= 2,
+        Operation::Delete | Operation::Release => false,
+    }
+}
+
+fn await_job(job: &JobFact) -> Decision {
+    let (age, limit, stuck) = match job.progress {
+        Progress::Active { age, pods: Pods::None } => {
+            (age, NO_POD_AFTER, Stuck::NoPod { job: job.name.clone() })
+        }
+        Progress::Active { age, pods: Pods::Starting } => {
+            (age, NOT_RUNNING_AFTER, Stuck::NotRunning { job: job.name.clone(), image: job.image.clone() })
+        }
+        Progress::Suspended => return Decision::Wait(Wait::Suspended),
+        Progress::Active { pods: Pods::Ran, .. } | Progress::Failed { .. } | Progress::Complete { .. } => {
+            return Decision::Wait(Wait::Job { look_in: None });
+        }
+    };
+    match limit.checked_sub(age) {
+        None | Some(Duration::ZERO) => Decision::Stuck(stuck),
+        look_in @ Some(_) => Decision::Wait(Wait::Job { look_in }),
+    }
+}
+
+/// The next attempt of `operation`, or what it waits for. All of it is read off the Jobs that exist.
+fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
+    // The last one that did its work: the Job itself may be gone, its name is recorded.
+    let done = facts
+        .completed
+        .filter(|name| name.operation == operation && name.generation == facts.generation)
+        .map_or(0, |name| name.attempt);
+    let newest = facts
+        .jobs
+        .iter()
+        .filter(|job| job.operation == operation && job.generation == facts.generation)
+        .max_by_key(|job| job.attempt)
+        .filter(|job| job.attempt >= done);
+    let launch = |before: u32, after_lost_work| {
+        Ok(Launch { operation, attempt: before.saturating_add(1), after_lost_work })
+    };
+    let Some(newest) = newest else { return launch(done, false) };
+    let (age, permanent, lost) = match newest.progress {
+        Progress::Failed { permanent, age } => (age, permanent, false),
+        Progress::Complete { age } => (age, false, !newest.recorded),
+        // Its work is recorded, and Kubernetes does not know yet.
+        Progress::Active { .. } | Progress::Suspended => (Duration::ZERO, false, false),
+    };
+    let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
+    match wait.checked_sub(age) {
+        None | Some(Duration::ZERO) => launch(newest.attempt, lost),
+        Some(_) if facts.wishes.is_new_since(&newest.wishes) => launch(newest.attempt, lost),
+        Some(left) => Err(Wait::Backoff { operation, left, permanent }),
+    }
+}
+
+/// The wait after that many attempts in a row.
+pub fn backoff(attempts: u32) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF)
+}
+
+/// What to do about a Backup.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupDecision {
+    /// Say that this version cannot run it.
+    NotSupported,
+    /// Nothing is to be done.
+    Settled,
+}
+
+/// What to do about a Backup in that phase.
+pub fn decide_backup(phase: Option<BackupPhase>) -> BackupDecision {
+    match phase {
+        None => BackupDecision::NotSupported,
+        Some(BackupPhase::Starting | BackupPhase::BackingUp | BackupPhase::Completed) => {
+            BackupDecision::Settled
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Wishes;
+    use crate::job::JobName;
+
+    fn facts(jobs: Vec<JobFact>) -> Facts {
+        Facts {
+            phase: Some(DatabasePhase::Creating),
+            intent: Intent::Keep,
+            was_created: false,
+            guarded: true,
+            current: false,
+            verify_in: None,
+            generation: 4,
+            wishes: Wishes::default(),
+            driver_registered: true,
+            completed: None,
+            jobs,
+        }
+    }
+
+    fn job(attempt: u32, progress: Progress) -> JobFact {
+        JobFact {
+            name: format!("create-{attempt}"),
+            operation: Operation::Create,
+            generation: 4,
+            attempt,
+            wishes: Wishes::default(),
+            image: "img:1".into(),
+            recorded: false,
+            progress,
+        }
+    }
+
+    fn failed(attempt: u32, seconds: u64) -> JobFact {
+        job(attempt, Progress::Failed { permanent: false, age: Duration::from_secs(seconds) })
+    }
+
+    fn attempt(decision: &Decision) -> Option<u32> {
+        match decision {
+            Decision::Launch(launch) => Some(launch.attempt),
+            Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => None,
+        }
+    }
+
+    fn created(attempt: u32) -> JobName {
+        JobName { operation: Operation::Create, generation: 4, attempt }
+    }
+
+    #[test]
+    fn backoff_doubles_from_half_a_minute_to_half_an_hour() {
+        let seconds: Vec<_> = [0, 1, 2, 3, 6, 7, 8, 100, u32::MAX].map(|n| backoff(n).as_secs()).into();
+        assert_eq!(seconds, [30, 30, 60, 120, 960, 1800, 1800, 1800, 1800]);
+    }
+
+    #[test]
+    fn the_next_attempt_waits_for_the_newest_failure() {
+        let waits = |jobs| attempt(&decide(&facts(jobs))).is_none();
+        assert!(waits(vec![failed(1, 29)]));
+        assert!(!waits(vec![failed(1, 30)]));
+        assert!(waits(vec![failed(1, 500), failed(3, 119)]));
+        assert_eq!(attempt(&decide(&facts(vec![failed(3, 120), failed(1, 500)]))), Some(4));
+    }
+
+    #[test]
+    fn failures_are_counted_from_the_last_success() {
+        // Attempts also count the runs that verified: a first failure after 50 of them is a first failure.
+        let after = |seconds| Facts { completed: Some(created(50)), ..facts(vec![failed(51, seconds)]) };
+        assert_eq!(attempt(&decide(&after(29))), None);
+        assert_eq!(attempt(&decide(&after(30))), Some(52));
+    }
+
+    #[test]
+    fn a_name_is_never_used_twice() {
+        // The Job is gone by its TTL, and its name stands in the status.
+        let gone = Facts { completed: Some(created(3)), ..facts(Vec::new()) };
+        assert_eq!(attempt(&decide(&gone)), Some(4));
+        let older_failure = Facts { completed: Some(created(3)), ..facts(vec![failed(2, 1)]) };
+        assert_eq!(attempt(&decide(&older_failure)), Some(4));
+        let other_generation = Facts { generation: 5, ..gone };
+        assert_eq!(attempt(&decide(&other_generation)), Some(1));
+    }
+
+    #[test]
+    fn a_permanent_failure_waits_for_a_change_a_wish_or_the_cap() {
+        let at = |seconds| job(1, Progress::Failed { permanent: true, age: Duration::from_secs(seconds) });
+        assert_eq!(attempt(&decide(&facts(vec![at(1799)]))), None);
+        assert_eq!(attempt(&decide(&facts(vec![at(1800)]))), Some(2));
+        let changed = Facts { generation: 5, ..facts(vec![at(1)]) };
+        assert_eq!(attempt(&decide(&changed)), Some(1));
+        let wished =
+            Facts { wishes: Wishes { retry: Some("now".into()), reconcile: None }, ..facts(vec![at(1)]) };
+        assert_eq!(attempt(&decide(&wished)), Some(2));
+    }
+
+    #[test]
+    fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
+        let active = Progress::Active { age: Duration::from_secs(2), pods: Pods::Ran };
+        let recorded = JobFact { recorded: true, ..job(1, active) };
+        let being_deleted = Facts {
+            phase: Some(DatabasePhase::Created),
+            intent: Intent::Delete,
+            completed: Some(created(1)),
+            ..facts(vec![recorded.clone()])
+        };
+        assert_eq!(attempt(&decide(&being_deleted)), Some(1));
+        // A driver that never satisfies us must not be launched every second.
+        let never_current = Facts {
+            phase: Some(DatabasePhase::Created),
+            completed: Some(created(1)),
+            ..facts(vec![recorded])
+        };
+        assert_eq!(attempt(&decide(&never_current)), None);
+    }
+
+    #[test]
+    fn work_that_is_not_recorded_is_repeated_and_counted() {
+        let complete = |seconds| job(1, Progress::Complete { age: Duration::from_secs(seconds) });
+        assert_eq!(attempt(&decide(&facts(vec![complete(29)]))), None);
+        let expected = Launch { operation: Operation::Create, attempt: 2, after_lost_work: true };
+        assert_eq!(decide(&facts(vec![complete(30)])), Decision::Launch(expected));
+    }
+
+    #[test]
+    fn a_job_that_cannot_start_is_noticed_in_time() {
+        let at = |seconds, pods| {
+            decide(&facts(vec![job(1, Progress::Active { age: Duration::from_secs(seconds), pods })]))
+        };
+        let look = |seconds| Decision::Wait(Wait::Job { look_in: Some(Duration::from_secs(seconds)) });
+        assert_eq!(at(4, Pods::None), look(6));
+        assert_eq!(at(10, Pods::None), Decision::Stuck(Stuck::NoPod { job: "create-1".into() }));
+        assert_eq!(at(10, Pods::Starting), look(5));
+        assert!(matches!(at(15, Pods::Starting), Decision::Stuck(Stuck::NotRunning { .. })));
+        assert_eq!(at(9999, Pods::Ran), Decision::Wait(Wait::Job { look_in: None }));
+        let suspended = decide(&facts(vec![job(1, Progress::Suspended)]));
+        assert_eq!(suspended, Decision::Wait(Wait::Suspended));
+    }
+
+    #[test]
+    fn what_was_released_goes_on_being_released() {
+        let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
+        let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
+        let expected = Launch { operation: Operation::Release, attempt: 2, after_lost_work: false };
+        assert_eq!(decide(&deleted), Decision::Launch(expected));
+        assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
+    }
+
+    #[test]
+    fn an_unknown_driver_is_told_when_a_job_is_due() {
+        let unknown = Facts { driver_registered: false, ..facts(Vec::new()) };
+        assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver));
+    }
+}

@@ -1,0 +1,257 @@
+//! Decision → Job. Pure, and the name says all: what is launched twice is the same Job.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use driver_api::api::{
+    Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
+};
+use driver_api::lifecycle::Operation;
+use driver_api::names::short_hash;
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::decide::Launch;
+use crate::pod;
+use crate::room::Place;
+
+/// Label: the uid of the Database.
+pub const UID_LABEL: &str = "db.isotoma.com/uid";
+/// Label: what the Job does.
+pub const OPERATION_LABEL: &str = "db.isotoma.com/operation";
+/// Label: the generation that the Job was built from.
+pub const GENERATION_LABEL: &str = "db.isotoma.com/generation";
+/// Label: counts the Jobs of one operation on one generation.
+pub const ATTEMPT_LABEL: &str = "db.isotoma.com/attempt";
+/// Label: the version of what operator and Job agree on, for the time when an operator finds older Jobs.
+pub const PROTOCOL_LABEL: &str = "db.isotoma.com/protocol";
+/// The present value of [`PROTOCOL_LABEL`].
+pub const PROTOCOL: &str = "1";
+/// Label: what kind of thing it is, [`NAME`].
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// The value of [`NAME_LABEL`].
+pub const NAME: &str = "db-operator-driver";
+/// Label: the name of the `Driver`.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Annotation: name of the Database, which may be too long for a label.
+pub const DATABASE_ANNOTATION: &str = "db.isotoma.com/database";
+/// Annotation: namespace of the Database.
+pub const NAMESPACE_ANNOTATION: &str = "db.isotoma.com/namespace";
+/// Annotation: the server, as [`server_key`] spells it.
+pub const SERVER_ANNOTATION: &str = "db.isotoma.com/server";
+
+/// The exit code by which a driver says that repeating cannot help.
+const PERMANENT: i32 = 42;
+
+/// What every Job of this operator has in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The operator's own namespace, where `release` runs.
+    pub namespace: String,
+    /// Tells this cluster's databases from another's on the same server.
+    pub cluster_id: String,
+    /// Service account of `release`.
+    pub release_service_account: String,
+    /// The log format of the drivers.
+    pub log_format: &'static str,
+}
+
+/// What is in a Job's name, besides the Database's uid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobName {
+    /// What it does.
+    pub operation: Operation,
+    /// The generation that it was built from.
+    pub generation: i64,
+    /// Counts the Jobs of one operation on one generation.
+    pub attempt: u32,
+}
+
+impl JobName {
+    /// The name, at most 53 characters, so that a pod's suffix fits as well.
+    pub fn with_uid(self, uid: &str) -> String {
+        let Self { operation, generation, attempt } = self;
+        format!("dbo-{}-{}-{generation}-{attempt}", short(operation), short_hash(uid, 10))
+    }
+}
+
+/// The operation in a Job's name: `backup-before-delete` would not leave room for the longest numbers.
+fn short(operation: Operation) -> &'static str {
+    match operation {
+        Operation::BackupBeforeDelete => "final",
+        Operation::Create
+        | Operation::Backup
+        | Operation::Restore
+        | Operation::Rotate
+        | Operation::Delete
+        | Operation::Release => operation.as_str(),
+    }
+}
+
+/// It is not the name of a Job of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotOurs;
+
+impl FromStr for JobName {
+    type Err = NotOurs;
+
+    fn from_str(name: &str) -> Result<Self, NotOurs> {
+        let mut parts = name.strip_prefix("dbo-").ok_or(NotOurs)?.splitn(4, '-');
+        let mut part = || parts.next().ok_or(NotOurs);
+        let (operation, _hash, generation, attempt) = (part()?, part()?, part()?, part()?);
+        Ok(Self {
+            operation: Operation::ALL.into_iter().find(|known| short(*known) == operation).ok_or(NotOurs)?,
+            generation: generation.parse().map_err(|_| NotOurs)?,
+            attempt: attempt.parse().map_err(|_| NotOurs)?,
+        })
+    }
+}
+
+impl fmt::Display for NotOurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the name of a Job of ours")
+    }
+}
+
+/// The server of a Database, as caps count it: host and port in lower case.
+pub fn server_key(database: &Database) -> String {
+    let connect = &database.spec.connect;
+    let host = connect.host.to_ascii_lowercase();
+    connect.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+}
+
+/// Where a Job of `database` counts.
+pub fn place(database: &Database) -> Place {
+    Place { namespace: database.metadata.namespace.clone().unwrap_or_default(), server: server_key(database) }
+}
+
+/// The Job that `launch` asks for.
+pub fn build(database: &Database, driver: &DriverRegistration, launch: &Launch, settings: &Settings) -> Job {
+    let operation = launch.operation;
+    let uid = database.metadata.uid.clone().unwrap_or_default();
+    let generation = database.metadata.generation.unwrap_or_default();
+    let name = JobName { operation, generation, attempt: launch.attempt }.with_uid(&uid);
+    let namespace = match operation {
+        Operation::Release => settings.namespace.clone(),
+        Operation::Create
+        | Operation::Backup
+        | Operation::BackupBeforeDelete
+        | Operation::Restore
+        | Operation::Rotate
+        | Operation::Delete => database.metadata.namespace.clone().unwrap_or_default(),
+    };
+    let labels = labels(database, driver, &uid, operation);
+    let mut job_labels = labels.clone();
+    job_labels.insert(GENERATION_LABEL.to_owned(), generation.to_string());
+    job_labels.insert(ATTEMPT_LABEL.to_owned(), launch.attempt.to_string());
+    job_labels.insert(PROTOCOL_LABEL.to_owned(), PROTOCOL.to_owned());
+    let template = driver.spec.pod_template.clone().unwrap_or_default();
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace),
+            labels: Some(job_labels),
+            annotations: Some(annotations(database)),
+            // No owner reference: a deletion in the foreground would end the very Job that it waits for.
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            parallelism: Some(1),
+            completions: Some(1),
+            backoff_limit: Some(3),
+            pod_replacement_policy: Some("Failed".to_owned()),
+            pod_failure_policy: Some(pod_failure_policy()),
+            ttl_seconds_after_finished: Some(3600),
+            active_deadline_seconds: Some(active_deadline(operation, driver)),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: some(template.annotations.clone()),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod::spec(database, driver, operation, &name, settings)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Labels of Job and pod. Those that we find our Jobs by are not the platform team's to set.
+fn labels(
+    database: &Database,
+    driver: &DriverRegistration,
+    uid: &str,
+    operation: Operation,
+) -> BTreeMap<String, String> {
+    let mut labels =
+        driver.spec.pod_template.as_ref().map(|template| template.labels.clone()).unwrap_or_default();
+    labels.extend(
+        [
+            (MANAGED_BY_LABEL, MANAGED_BY),
+            (NAME_LABEL, NAME),
+            (COMPONENT_LABEL, database.spec.driver.as_str()),
+            (UID_LABEL, uid),
+            (OPERATION_LABEL, operation.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    labels
+}
+
+fn annotations(database: &Database) -> BTreeMap<String, String> {
+    let metadata = &database.metadata;
+    let recorded = [
+        (DATABASE_ANNOTATION, metadata.name.clone()),
+        (NAMESPACE_ANNOTATION, metadata.namespace.clone()),
+        (SERVER_ANNOTATION, Some(server_key(database))),
+        (RETRY_ANNOTATION, database.annotation(RETRY_ANNOTATION).map(str::to_owned)),
+        (RECONCILE_ANNOTATION, database.annotation(RECONCILE_ANNOTATION).map(str::to_owned)),
+    ];
+    recorded.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Being evicted is nobody's fault; exit code 42 ends the Job at once; all else counts.
+fn pod_failure_policy() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "Ignore".to_owned(),
+                on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                    type_: "DisruptionTarget".to_owned(),
+                    status: "True".to_owned(),
+                }]),
+                on_exit_codes: None,
+            },
+            PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                    container_name: Some(pod::CONTAINER.to_owned()),
+                    operator: "In".to_owned(),
+                    values: vec![PERMANENT],
+                }),
+                on_pod_conditions: None,
+            },
+        ],
+    }
+}
+
+/// A deadline also counts the wait for image and node, and ends a dump that runs: it is long where data moves.
+fn active_deadline(operation: Operation, driver: &DriverRegistration) -> i64 {
+    match operation {
+        Operation::Create | Operation::Rotate | Operation::Delete | Operation::Release => {
+            driver.spec.active_deadline_seconds.unwrap_or(300)
+        }
+        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => 86_400,
+    }
+}
+
+/// Nothing in place of an empty map, as people write it.
+pub(crate) fn some(map: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then_some(map)
+}

@@ -1,0 +1,173 @@
+//! The pod that a driver runs in: Pod Security `restricted`, and the environment contract.
+
+use std::collections::BTreeMap;
+
+use driver_api::api::{
+    DRIVER_SERVICE_ACCOUNT, Database, DriverPodTemplate, DriverRegistration, SecretKeyRef, TlsCaSource,
+    ValueSource, env,
+};
+use driver_api::lifecycle::Operation;
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapKeySelector, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::job::{Settings, some};
+
+/// Name of the container, by which a Job's failure policy knows it.
+pub const CONTAINER: &str = "driver";
+
+/// What begins so is ours to set.
+const RESERVED: &str = "DB_OPERATOR_";
+
+/// The pod of the Job `job`.
+pub(crate) fn spec(
+    database: &Database,
+    driver: &DriverRegistration,
+    operation: Operation,
+    job: &str,
+    settings: &Settings,
+) -> PodSpec {
+    let DriverPodTemplate {
+        labels: _,
+        annotations: _,
+        env,
+        resources,
+        image_pull_secrets,
+        node_selector,
+        tolerations,
+        affinity,
+        priority_class_name,
+    } = driver.spec.pod_template.clone().unwrap_or_default();
+    let mut variables = assignment(database, operation, job, settings);
+    if operation != Operation::Release {
+        variables.extend(credentials(database));
+    }
+    let free = env.into_iter().filter(|(name, _)| !name.starts_with(RESERVED));
+    variables.extend(free.map(|(name, text)| value(&name, text)));
+    let account = driver.spec.service_account_name.as_deref().unwrap_or(DRIVER_SERVICE_ACCOUNT);
+    let account =
+        if operation == Operation::Release { settings.release_service_account.as_str() } else { account };
+    PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        service_account_name: Some(account.to_owned()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(30),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(65532),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        image_pull_secrets: (!image_pull_secrets.is_empty()).then_some(image_pull_secrets),
+        node_selector: some(node_selector),
+        tolerations: (!tolerations.is_empty()).then_some(tolerations),
+        affinity,
+        priority_class_name,
+        containers: vec![Container {
+            name: CONTAINER.to_owned(),
+            image: Some(driver.spec.image.clone()),
+            image_pull_policy: driver.spec.image_pull_policy.clone(),
+            command: (!driver.spec.command.is_empty()).then(|| driver.spec.command.clone()),
+            args: (!driver.spec.args.is_empty()).then(|| driver.spec.args.clone()),
+            env: Some(variables),
+            resources: Some(resources.unwrap_or_else(default_resources)),
+            termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+            security_context: Some(SecurityContext {
+                allow_privilege_escalation: Some(false),
+                read_only_root_filesystem: Some(true),
+                capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+                ..SecurityContext::default()
+            }),
+            ..Container::default()
+        }],
+        ..PodSpec::default()
+    }
+}
+
+/// What the container is to do.
+fn assignment(database: &Database, operation: Operation, job: &str, settings: &Settings) -> Vec<EnvVar> {
+    let metadata = &database.metadata;
+    let mut variables = vec![
+        value(env::OPERATION, operation.as_str()),
+        value(env::NAMESPACE, metadata.namespace.clone().unwrap_or_default()),
+        value(env::DATABASE, metadata.name.clone().unwrap_or_default()),
+        value(env::UID, metadata.uid.clone().unwrap_or_default()),
+        value(env::GENERATION, metadata.generation.unwrap_or_default().to_string()),
+        value(env::JOB, job),
+        value(env::CLUSTER_ID, &settings.cluster_id),
+        value(env::LOG_FORMAT, settings.log_format),
+    ];
+    let active = database.status.as_ref().and_then(|status| status.active_operation.as_ref());
+    if let Some(backup) = active.and_then(|active| active.backup.as_ref()) {
+        variables.push(value(env::BACKUP, backup));
+    }
+    variables
+}
+
+/// What the spec takes from Secrets and ConfigMaps. The kubelet injects it, so neither the operator nor the
+/// driver needs the right to read it. All of it is optional: where something is missing the container starts
+/// all the same, and writes a condition that says what.
+fn credentials(database: &Database) -> Vec<EnvVar> {
+    let spec = &database.spec;
+    let mut variables = Vec::new();
+    for (name, source) in
+        [(env::ADMIN_USERNAME, &spec.credentials.username), (env::ADMIN_PASSWORD, &spec.credentials.password)]
+    {
+        let ValueSource { value: _, value_from } = source;
+        if let Some(reference) = value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref()) {
+            variables.push(secret(name, reference));
+        }
+    }
+    let Some(tls) = &spec.connect.tls else { return variables };
+    match tls.ca.as_ref().and_then(|ca| ca.value_from.as_ref()) {
+        Some(TlsCaSource { secret_key_ref: Some(reference), .. }) => {
+            variables.push(secret(env::TLS_CA, reference));
+        }
+        Some(TlsCaSource { config_map_key_ref: Some(reference), .. }) => {
+            let selector = ConfigMapKeySelector {
+                name: reference.name.clone(),
+                key: reference.key.clone(),
+                optional: Some(true),
+            };
+            let source = EnvVarSource { config_map_key_ref: Some(selector), ..EnvVarSource::default() };
+            variables.push(EnvVar { name: env::TLS_CA.to_owned(), value: None, value_from: Some(source) });
+        }
+        Some(TlsCaSource { secret_key_ref: None, config_map_key_ref: None }) | None => {}
+    }
+    if let Some(certificate) = &tls.client_certificate {
+        for (name, key) in [(env::TLS_CERTIFICATE, "tls.crt"), (env::TLS_KEY, "tls.key")] {
+            let reference = SecretKeyRef { name: certificate.secret_name.clone(), key: key.to_owned() };
+            variables.push(secret(name, &reference));
+        }
+    }
+    variables
+}
+
+fn value(name: &str, text: impl Into<String>) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(text.into()), value_from: None }
+}
+
+fn secret(name: &str, reference: &SecretKeyRef) -> EnvVar {
+    let selector =
+        SecretKeySelector { name: reference.name.clone(), key: reference.key.clone(), optional: Some(true) };
+    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}
+
+/// What a driver needs that makes or drops a database. Set always, because a namespace with a quota asks for it.
+fn default_resources() -> ResourceRequirements {
+    let quantities = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), Quantity((*text).to_owned()))).collect()
+    };
+    ResourceRequirements {
+        requests: Some(quantities(&[("cpu", "25m"), ("memory", "32Mi")])),
+        limits: Some(quantities(&[("memory", "128Mi")])),
+        claims: None,
+    }
+}

@@ -1,0 +1,286 @@
+//! The operator from start to end: wait for our kinds, see everything, act while the Lease is held, stop.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use driver_api::api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL};
+use futures::channel::mpsc::{self, UnboundedReceiver};
+use futures::{Stream, StreamExt, TryStreamExt, future};
+use k8s_openapi::api::batch::v1::Job;
+use kube::runtime::controller::{Controller, Error};
+use kube::runtime::reflector::{self, ObjectRef, store::Writer};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Config as ClientConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tracing::{info, warn};
+
+use crate::backups::Backups;
+use crate::config::Config;
+use crate::controller::{Context, reconcile};
+use crate::error::StartError;
+use crate::jobs::{Jobs, KnownJob};
+use crate::report::Voice;
+use crate::server::{self, Health};
+use crate::watch::{Change, events, follow, project_driver, strip, wait_for_kinds};
+use crate::{lease, watch as watches};
+
+/// How long a connection to the API server may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let stop = on_signal()?;
+    let health = Arc::new(Health::default());
+    let listener = server::listen(config.listen).await?;
+    tokio::spawn(server::serve(listener, Arc::clone(&health)));
+
+    let mut client_config =
+        ClientConfig::infer().await.map_err(|error| StartError::Client(Box::new(error)))?;
+    client_config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let client = Client::try_from(client_config).map_err(|error| StartError::Client(Box::new(error)))?;
+    operate(client, config, health, stop).await;
+    info!("stopped");
+    Ok(())
+}
+
+async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watch::Receiver<bool>) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        namespace = config.namespace,
+        pod = config.pod_name,
+        "starting"
+    );
+    tokio::select! {
+        () = wait_for_kinds(client.clone()) => {}
+        () = stopped(stop.clone()) => return,
+    }
+    let (lead, leading) = watch::channel(false);
+    let (wake, woken) = mpsc::unbounded();
+    let (databases, writer) = reflector::store();
+    let context = Arc::new(Context {
+        voice: Voice::new(client.clone(), &config.pod_name, Arc::clone(&health.metrics)),
+        settings: config.job_settings(),
+        limits: config.limits(),
+        resync: config.resync_interval.map(|interval| interval.0),
+        databases,
+        world: Mutex::default(),
+        leading: leading.clone(),
+        metrics: Arc::clone(&health.metrics),
+        wake,
+        client: client.clone(),
+    });
+    *health.context.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&context);
+    let backups = Arc::new(Backups::default());
+    let watches = watch_all(&context, &backups);
+    tokio::select! {
+        () = watches => {}
+        () = stopped(stop.clone()) => return,
+    }
+    tokio::spawn(Arc::clone(&backups).speak(Arc::clone(&context)));
+
+    let (acted, end_lease) = oneshot::channel::<()>();
+    let lease = {
+        let (client, config) = (client.clone(), config.clone());
+        tokio::spawn(async move {
+            let end = async { drop(end_lease.await) };
+            lease::hold(client, &config.namespace, &config.pod_name, lead, end).await;
+        })
+    };
+    tokio::spawn(set_ready(Arc::clone(&context), health));
+    control(client, Arc::clone(&context), writer, woken, stop).await;
+    // Only now, so that no other replica acts while our last launches end.
+    drop(acted);
+    if lease.await.is_err() {
+        warn!("the Lease was not given back: it expires");
+    }
+}
+
+/// Watches Jobs, Drivers and Backups. Answers when all that exist have been seen.
+async fn watch_all(context: &Arc<Context>, backups: &Arc<Backups>) {
+    let client = context.client.clone();
+    let (jobs_seen, jobs) = oneshot::channel();
+    let (drivers_seen, drivers) = oneshot::channel();
+    let (backups_seen, all_backups) = oneshot::channel();
+
+    let ours = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
+    let job_events = events(Api::<Job>::all(client.clone()), Some(&ours));
+    let tell = once(jobs_seen, {
+        let context = Arc::clone(context);
+        move |change| take_jobs(&context, change)
+    });
+    tokio::spawn(async move { follow("Jobs", job_events, |job| KnownJob::of(&job), tell).await });
+
+    let driver_events = events(Api::<DriverRegistration>::all(client.clone()), None);
+    let tell = once(drivers_seen, {
+        let context = Arc::clone(context);
+        move |change| take_drivers(&context, change)
+    });
+    tokio::spawn(async move { follow("Drivers", driver_events, project_driver, tell).await });
+
+    let backup_events = events(Api::<Backup>::all(client), None);
+    let tell = once(backups_seen, {
+        let backups = Arc::clone(backups);
+        move |change| backups.take(change)
+    });
+    tokio::spawn(async move { follow("Backups", backup_events, Some, tell).await });
+
+    // A sender goes only with the process.
+    let _ = future::join3(jobs, drivers, all_backups).await;
+}
+
+/// Passes on every change, and tells `seen` after the first, which is the list of all.
+fn once<T>(seen: oneshot::Sender<()>, mut tell: impl FnMut(Change<T>)) -> impl FnMut(Change<T>) {
+    let mut seen = Some(seen);
+    move |change| {
+        tell(change);
+        if let Some(seen) = seen.take() {
+            let _ = seen.send(());
+        }
+    }
+}
+
+fn take_jobs(context: &Context, change: Change<KnownJob>) {
+    match change {
+        Change::All(all) => {
+            let mut jobs = Jobs::default();
+            for job in all {
+                jobs.apply(job);
+            }
+            context.world().jobs = jobs;
+            wake_all(context);
+        }
+        Change::Applied(job) => {
+            let database = database_of(&job);
+            context.world().jobs.apply(job);
+            context.wake_if_known(database);
+            context.wake_admitted();
+        }
+        Change::Deleted(job) => {
+            context.world().jobs.delete(&job);
+            context.wake_if_known(database_of(&job));
+            context.wake_admitted();
+        }
+    }
+}
+
+fn database_of(job: &KnownJob) -> ObjectRef<Database> {
+    ObjectRef::new(&job.database).within(&job.database_namespace)
+}
+
+fn take_drivers(context: &Context, change: Change<(String, DriverRegistration)>) {
+    {
+        let drivers = &mut context.world().drivers;
+        match change {
+            Change::All(all) => {
+                *drivers = all.into_iter().map(|(name, driver)| (name, Arc::new(driver))).collect();
+            }
+            Change::Applied((name, driver)) => {
+                drivers.insert(name, Arc::new(driver));
+            }
+            Change::Deleted((name, _)) => {
+                drivers.remove(&name);
+            }
+        }
+    }
+    wake_all(context);
+}
+
+fn wake_all(context: &Context) {
+    for database in context.databases.state() {
+        context.wake(ObjectRef::from(database.as_ref()));
+    }
+}
+
+/// Reconciles every Database that is new, has changed or is woken, until `stop`. Then the running
+/// reconciliations end.
+async fn control(
+    client: Client,
+    context: Arc<Context>,
+    writer: Writer<Database>,
+    woken: UnboundedReceiver<ObjectRef<Database>>,
+    stop: watch::Receiver<bool>,
+) {
+    let changes = database_changes(client, Arc::clone(&context), writer);
+    let new_leader = leader_changes(context.leading.clone());
+    Controller::for_stream(changes, context.databases.clone())
+        .reconcile_on(woken)
+        .reconcile_all_on(new_leader)
+        .graceful_shutdown_on(stopped(stop))
+        .run(reconcile, |_, never: &std::convert::Infallible, _| match *never {}, context)
+        .for_each(|result| {
+            match result {
+                // A Database may be gone before its turn comes.
+                Ok(_) | Err(Error::ObjectNotFound(_)) => {}
+                Err(error) => {
+                    warn!(error = watches::chain(&error), "watching Databases failed; watching again");
+                }
+            }
+            future::ready(())
+        })
+        .await;
+}
+
+fn database_changes(
+    client: Client,
+    context: Arc<Context>,
+    writer: Writer<Database>,
+) -> impl Stream<Item = Result<Database, watcher::Error>> + Send {
+    events(Api::<Database>::all(client), None)
+        .modify(strip)
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            if let watcher::Event::Delete(database) = event {
+                let uid = database.metadata.uid.as_deref().unwrap_or_default();
+                context.voice.fall_silent(uid);
+                context.world().forget(uid);
+            }
+            // A phase that moved may have freed a slot.
+            context.wake_admitted();
+        })
+        .applied_objects()
+}
+
+/// Something each time that this process begins to lead.
+fn leader_changes(leading: watch::Receiver<bool>) -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold(leading, |mut leading| async move {
+        loop {
+            if leading.changed().await.is_err() {
+                future::pending::<()>().await;
+            }
+            if *leading.borrow_and_update() {
+                return Some(((), leading));
+            }
+        }
+    })
+}
+
+async fn set_ready(context: Arc<Context>, health: Arc<Health>) {
+    if context.databases.wait_until_ready().await.is_ok() {
+        health.ready.store(true, Ordering::Relaxed);
+        info!(databases = context.databases.len(), "has seen every object");
+    }
+}
+
+/// Becomes true at SIGTERM or SIGINT.
+fn on_signal() -> Result<watch::Receiver<bool>, StartError> {
+    let (send, receive) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping: the running launches end, then the Lease is given back");
+        send.send_replace(true);
+        future::pending::<()>().await;
+    });
+    Ok(receive)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender lives as long as the process.
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}
