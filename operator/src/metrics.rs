@@ -143,7 +143,7 @@ impl Metrics {
         }
     }
 
-    /// Everything in OpenMetrics' text format.
+    /// Everything in the text format of `OpenMetrics`.
     pub fn text(&self) -> String {
         let mut text = String::new();
         match encode(&mut text, &self.registry) {

@@ -110,7 +110,7 @@ fn assignment(database: &Database, operation: Operation, job: &str, settings: &S
     variables
 }
 
-/// What the spec takes from Secrets and ConfigMaps. The kubelet injects it, so neither the operator nor the
+/// What the spec takes from a Secret or ConfigMap. The kubelet injects it, so neither the operator nor the
 /// driver needs the right to read it. All of it is optional: where something is missing the container starts
 /// all the same, and writes a condition that says what.
 fn credentials(database: &Database) -> Vec<EnvVar> {

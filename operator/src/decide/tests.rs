@@ -1,0 +1,148 @@
+use super::*;
+use crate::facts::Wishes;
+use crate::job::JobName;
+
+fn facts(jobs: Vec<JobFact>) -> Facts {
+    Facts {
+        phase: Some(DatabasePhase::Creating),
+        intent: Intent::Keep,
+        was_created: false,
+        guarded: true,
+        current: false,
+        verify_in: None,
+        generation: 4,
+        wishes: Wishes::default(),
+        driver_registered: true,
+        completed: None,
+        jobs,
+    }
+}
+
+fn job(attempt: u32, progress: Progress) -> JobFact {
+    JobFact {
+        name: format!("create-{attempt}"),
+        operation: Operation::Create,
+        generation: 4,
+        attempt,
+        wishes: Wishes::default(),
+        image: "img:1".into(),
+        recorded: false,
+        progress,
+    }
+}
+
+fn failed(attempt: u32, seconds: u64) -> JobFact {
+    job(attempt, Progress::Failed { permanent: false, age: Duration::from_secs(seconds) })
+}
+
+fn attempt(decision: &Decision) -> Option<u32> {
+    match decision {
+        Decision::Launch(launch) => Some(launch.attempt),
+        Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => None,
+    }
+}
+
+fn created(attempt: u32) -> JobName {
+    JobName { operation: Operation::Create, generation: 4, attempt }
+}
+
+#[test]
+fn backoff_doubles_from_half_a_minute_to_half_an_hour() {
+    let seconds: Vec<_> = [0, 1, 2, 3, 6, 7, 8, 100, u32::MAX].map(|n| backoff(n).as_secs()).into();
+    assert_eq!(seconds, [30, 30, 60, 120, 960, 1800, 1800, 1800, 1800]);
+}
+
+#[test]
+fn the_next_attempt_waits_for_the_newest_failure() {
+    let waits = |jobs| attempt(&decide(&facts(jobs))).is_none();
+    assert!(waits(vec![failed(1, 29)]));
+    assert!(!waits(vec![failed(1, 30)]));
+    assert!(waits(vec![failed(1, 500), failed(3, 119)]));
+    assert_eq!(attempt(&decide(&facts(vec![failed(3, 120), failed(1, 500)]))), Some(4));
+}
+
+#[test]
+fn failures_are_counted_from_the_last_success() {
+    // Attempts also count the runs that verified: a first failure after 50 of them is a first failure.
+    let after = |seconds| Facts { completed: Some(created(50)), ..facts(vec![failed(51, seconds)]) };
+    assert_eq!(attempt(&decide(&after(29))), None);
+    assert_eq!(attempt(&decide(&after(30))), Some(52));
+}
+
+#[test]
+fn a_name_is_never_used_twice() {
+    // The Job is gone by its TTL, and its name stands in the status.
+    let gone = Facts { completed: Some(created(3)), ..facts(Vec::new()) };
+    assert_eq!(attempt(&decide(&gone)), Some(4));
+    let older_failure = Facts { completed: Some(created(3)), ..facts(vec![failed(2, 1)]) };
+    assert_eq!(attempt(&decide(&older_failure)), Some(4));
+    let other_generation = Facts { generation: 5, ..gone };
+    assert_eq!(attempt(&decide(&other_generation)), Some(1));
+}
+
+#[test]
+fn a_permanent_failure_waits_for_a_change_a_wish_or_the_cap() {
+    let at = |seconds| job(1, Progress::Failed { permanent: true, age: Duration::from_secs(seconds) });
+    assert_eq!(attempt(&decide(&facts(vec![at(1799)]))), None);
+    assert_eq!(attempt(&decide(&facts(vec![at(1800)]))), Some(2));
+    let changed = Facts { generation: 5, ..facts(vec![at(1)]) };
+    assert_eq!(attempt(&decide(&changed)), Some(1));
+    let wished =
+        Facts { wishes: Wishes { retry: Some("now".into()), reconcile: None }, ..facts(vec![at(1)]) };
+    assert_eq!(attempt(&decide(&wished)), Some(2));
+}
+
+#[test]
+fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
+    let active = Progress::Active { age: Duration::from_secs(2), pods: Pods::Ran };
+    let recorded = JobFact { recorded: true, ..job(1, active) };
+    let being_deleted = Facts {
+        phase: Some(DatabasePhase::Created),
+        intent: Intent::Delete,
+        completed: Some(created(1)),
+        ..facts(vec![recorded.clone()])
+    };
+    assert_eq!(attempt(&decide(&being_deleted)), Some(1));
+    // A driver that never satisfies us must not be launched every second.
+    let never_current =
+        Facts { phase: Some(DatabasePhase::Created), completed: Some(created(1)), ..facts(vec![recorded]) };
+    assert_eq!(attempt(&decide(&never_current)), None);
+}
+
+#[test]
+fn work_that_is_not_recorded_is_repeated_and_counted() {
+    let complete = |seconds| job(1, Progress::Complete { age: Duration::from_secs(seconds) });
+    assert_eq!(attempt(&decide(&facts(vec![complete(29)]))), None);
+    let expected = Launch { operation: Operation::Create, attempt: 2, after_lost_work: true };
+    assert_eq!(decide(&facts(vec![complete(30)])), Decision::Launch(expected));
+}
+
+#[test]
+fn a_job_that_cannot_start_is_noticed_in_time() {
+    let at = |seconds, pods| {
+        decide(&facts(vec![job(1, Progress::Active { age: Duration::from_secs(seconds), pods })]))
+    };
+    let look = |seconds| Decision::Wait(Wait::Job { look_in: Some(Duration::from_secs(seconds)) });
+    assert_eq!(at(4, Pods::None), look(6));
+    assert_eq!(at(10, Pods::None), Decision::Stuck(Stuck::NoPod { job: "create-1".into() }));
+    assert_eq!(at(10, Pods::Starting), look(5));
+    assert!(matches!(at(15, Pods::Starting), Decision::Stuck(Stuck::NotRunning { .. })));
+    assert_eq!(at(9999, Pods::Ran), Decision::Wait(Wait::Job { look_in: None }));
+    let suspended = decide(&facts(vec![job(1, Progress::Suspended)]));
+    assert_eq!(suspended, Decision::Wait(Wait::Suspended));
+}
+
+#[test]
+fn what_was_released_goes_on_being_released() {
+    let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
+    let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
+    let expected = Launch { operation: Operation::Release, attempt: 2, after_lost_work: false };
+    assert_eq!(decide(&deleted), Decision::Launch(expected));
+    assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
+}
+
+#[test]
+fn an_unknown_driver_is_told_when_a_job_is_due() {
+    let unknown = Facts { driver_registered: false, ..facts(Vec::new()) };
+    assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver));
+}

@@ -1,0 +1,176 @@
+//! The Jobs that are launched, whole, one file for each operation. `make generate` writes them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail on the spot")]
+
+use std::path::PathBuf;
+
+use db_operator::decide::Launch;
+use db_operator::job::{JobName, Settings, build, server_key};
+use db_operator::jobs::KnownJob;
+use driver_api::api::{Database, DriverRegistration};
+use driver_api::lifecycle::Operation;
+use serde_json::{Value, json};
+
+fn settings() -> Settings {
+    Settings {
+        namespace: "platform".into(),
+        cluster_id: "c-1".into(),
+        release_service_account: "let-go".into(),
+        log_format: "json",
+    }
+}
+
+fn database(change: impl FnOnce(&mut Value)) -> Database {
+    let mut value = json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
+        "metadata": {
+            "name": "orders", "namespace": "shop", "uid": "0b7e1c7e-0000-4000-8000-000000000001", "generation": 3,
+            "annotations": {"db.isotoma.com/retry": "monday", "unrelated": "x"},
+        },
+        "spec": {
+            "driver": "engine",
+            "connect": {"host": "DB.example", "port": "5432", "tls": {
+                "ca": {"valueFrom": {"configMapKeyRef": {"name": "authorities", "key": "ca.crt"}}},
+                "clientCertificate": {"secretName": "client"},
+            }},
+            "credentials": {
+                "username": {"value": "admin"},
+                "password": {"valueFrom": {"secretKeyRef": {"name": "dbpassword", "key": "password"}}},
+            },
+        },
+    });
+    change(&mut value);
+    serde_json::from_value(value).unwrap()
+}
+
+fn driver(spec: &Value) -> DriverRegistration {
+    serde_json::from_value(json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"}, "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn plain() -> DriverRegistration {
+    driver(&json!({"image": "registry.example/engine:1"}))
+}
+
+fn with_everything() -> DriverRegistration {
+    driver(&json!({
+        "image": "registry.example/engine:1", "imagePullPolicy": "Always", "command": ["/engine"], "args": ["-v"],
+        "serviceAccountName": "worker", "activeDeadlineSeconds": 90,
+        "podTemplate": {
+            "labels": {"team": "platform", "db.isotoma.com/uid": "forged", "app.kubernetes.io/managed-by": "forged"},
+            "annotations": {"example.com/note": "y"},
+            "env": {"HTTPS_PROXY": "http://proxy", "DB_OPERATOR_UID": "forged"},
+            "resources": {"requests": {"cpu": "1"}},
+            "imagePullSecrets": [{"name": "registry"}],
+            "nodeSelector": {"disk": "fast"},
+            "tolerations": [{"key": "databases", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "high",
+        },
+    }))
+}
+
+fn job(database: &Database, driver: &DriverRegistration, operation: Operation) -> Value {
+    let launch = Launch { operation, attempt: 2, after_lost_work: false };
+    serde_json::to_value(build(database, driver, &launch, &settings())).unwrap()
+}
+
+fn assert_golden(name: &str, job: &Value) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/jobs").join(format!("{name}.yaml"));
+    expectorate::assert_contents(path, &serde_saphyr::to_string(job).unwrap());
+}
+
+#[test]
+fn jobs_are_what_the_reviewed_files_say() {
+    for operation in Operation::ALL {
+        assert_golden(operation.as_str(), &job(&database(|_| {}), &plain(), operation));
+    }
+    assert_golden("create-with-everything", &job(&database(|_| {}), &with_everything(), Operation::Create));
+}
+
+#[test]
+fn what_we_find_our_jobs_by_cannot_be_set_by_a_driver() {
+    let job = job(&database(|_| {}), &with_everything(), Operation::Create);
+    let text = job.to_string();
+    assert!(!text.contains("forged"), "{text}");
+    assert!(text.contains("http://proxy") && text.contains("\"team\":\"platform\""));
+}
+
+#[test]
+fn release_runs_with_us_and_has_no_credentials() {
+    let job = job(&database(|_| {}), &with_everything(), Operation::Release);
+    let text = job.to_string();
+    assert_eq!(job["metadata"]["namespace"], "platform");
+    assert_eq!(job["spec"]["template"]["spec"]["serviceAccountName"], "let-go");
+    assert!(text.contains(r#"{"name":"DB_OPERATOR_NAMESPACE","value":"shop"}"#), "{text}");
+    assert!(!text.contains("secretKeyRef") && !text.contains("configMapKeyRef"), "{text}");
+}
+
+#[test]
+fn the_backup_that_a_run_works_on_is_named() {
+    let database = database(|value| {
+        value["status"] =
+            json!({"activeOperation": {"operation": "backup", "job": "j", "backup": "nightly"}});
+    });
+    let text = job(&database, &plain(), Operation::Backup).to_string();
+    assert!(text.contains(r#"{"name":"DB_OPERATOR_BACKUP","value":"nightly"}"#), "{text}");
+}
+
+#[test]
+fn no_clear_password_is_in_a_job() {
+    let database = database(|value| value["spec"]["credentials"]["password"] = json!({"value": "hunter2"}));
+    for operation in Operation::ALL {
+        assert!(!job(&database, &plain(), operation).to_string().contains("hunter2"), "{operation}");
+    }
+}
+
+#[test]
+fn a_job_is_read_back_as_what_was_launched() {
+    for operation in Operation::ALL {
+        let mut value = job(&database(|_| {}), &plain(), operation);
+        value["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let known = KnownJob::of(&serde_json::from_value(value).unwrap()).unwrap();
+        assert_eq!((known.operation, known.generation, known.attempt), (operation, 3, 2));
+        assert_eq!((known.database.as_str(), known.database_namespace.as_str()), ("orders", "shop"));
+        assert_eq!(known.retry.as_deref(), Some("monday"));
+        let name: JobName = known.name.parse().unwrap();
+        assert_eq!(name, JobName { operation, generation: 3, attempt: 2 });
+    }
+}
+
+#[test]
+fn names_fit_and_differ_in_whatever_a_run_differs_in() {
+    let mut names = std::collections::BTreeSet::new();
+    let uids = ["0b7e1c7e-0000-4000-8000-000000000001", "0b7e1c7e-0000-4000-8000-000000000002"];
+    for operation in Operation::ALL {
+        for (uid, generation, attempt) in [
+            (uids[0], 1, 1),
+            (uids[0], 1, 2),
+            (uids[0], 2, 1),
+            (uids[1], 1, 1),
+            (uids[1], i64::MAX, u32::MAX),
+        ] {
+            let name = JobName { operation, generation, attempt }.with_uid(uid);
+            // A pod's name adds a dash and five characters.
+            assert!(name.len() + 6 <= 63, "{name} has {} characters", name.len());
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+            assert_eq!(name.parse(), Ok(JobName { operation, generation, attempt }), "{name}");
+            assert!(names.insert(name));
+        }
+    }
+    for foreign in
+        ["", "dbo", "dbo-create", "dbo-create-x-1", "dbo-explode-x-1-1", "x-create-y-1-1", "dbo-create-x-1-y"]
+    {
+        assert!(foreign.parse::<JobName>().is_err(), "{foreign}");
+    }
+}
+
+#[test]
+fn servers_count_the_same_however_they_are_spelled() {
+    let key = |connect: Value| server_key(&database(|value| value["spec"]["connect"] = connect));
+    assert_eq!(key(json!({"host": "DB.Example", "port": 5432})), "db.example:5432");
+    assert_eq!(key(json!({"host": "db.example", "port": "5432"})), "db.example:5432");
+    assert_eq!(key(json!({"host": "db.example"})), "db.example");
+}

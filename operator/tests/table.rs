@@ -1,0 +1,314 @@
+//! The whole decision table, printed for people to review. `make generate` writes it.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail on the spot")]
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use db_operator::decide::{Decision, Needed, Settled, Stuck, Wait, decide, needed};
+use db_operator::facts::{Facts, JobFact, Progress, Wishes};
+use db_operator::job::JobName;
+use db_operator::jobs::Pods;
+use driver_api::api::DatabasePhase;
+use driver_api::lifecycle::{Intent, Operation, permits};
+
+const GENERATION: i64 = 2;
+
+fn phases() -> impl Iterator<Item = Option<DatabasePhase>> {
+    std::iter::once(None).chain(DatabasePhase::ALL.map(Some))
+}
+
+fn name(phase: Option<DatabasePhase>) -> String {
+    phase.map_or_else(|| "(none)".to_owned(), |phase| format!("{phase:?}"))
+}
+
+fn job(operation: Operation, progress: Progress) -> JobFact {
+    JobFact {
+        name: "job".to_owned(),
+        operation,
+        generation: GENERATION,
+        attempt: 1,
+        wishes: Wishes::default(),
+        image: "img:1".to_owned(),
+        recorded: false,
+        progress,
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn active(pods: Pods, age: u64) -> Progress {
+    Progress::Active { age: seconds(age), pods }
+}
+
+fn failed(permanent: bool, age: u64) -> Progress {
+    Progress::Failed { permanent, age: seconds(age) }
+}
+
+fn cell(decision: &Decision) -> String {
+    match decision {
+        Decision::Launch(launch) => {
+            let lost = if launch.after_lost_work { " (!)" } else { "" };
+            let number = if launch.attempt == 1 { String::new() } else { format!(" {}", launch.attempt) };
+            format!("{}{number}{lost}", launch.operation)
+        }
+        Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended) => "wait".to_owned(),
+        Decision::Wait(Wait::Job { look_in: Some(left) }) => format!("wait, look in {left:?}"),
+        Decision::Wait(Wait::Backoff { left, .. }) => format!("wait {left:?}"),
+        Decision::Wait(Wait::Slot) => "wait for a slot".to_owned(),
+        Decision::Settled(Settled::Current { .. } | Settled::NothingLeft) => "-".to_owned(),
+        Decision::Stuck(Stuck::Contradiction) => "CONTRADICTION".to_owned(),
+        Decision::Stuck(Stuck::UnknownDriver) => "UNKNOWN DRIVER".to_owned(),
+        Decision::Stuck(Stuck::NoPod { .. }) => "NO POD".to_owned(),
+        Decision::Stuck(Stuck::NotRunning { .. }) => "NOT RUNNING".to_owned(),
+    }
+}
+
+fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
+    Facts {
+        phase,
+        intent,
+        // What a real object has in that phase.
+        was_created: !matches!(phase, None | Some(DatabasePhase::Creating)),
+        guarded: true,
+        current: false,
+        verify_in: None,
+        generation: GENERATION,
+        wishes: Wishes::default(),
+        driver_registered: true,
+        completed: None,
+        jobs: Vec::new(),
+    }
+}
+
+fn row(text: &mut String, [first, keep, delete, backup, retain]: [&str; 5]) {
+    let line = format!("{first:61} {keep:18} {delete:18} {backup:27} {retain}");
+    writeln!(text, "{}", line.trim_end()).unwrap();
+}
+
+/// One row for each phase, one column for each intent. Phases in a row that say the same are one row.
+fn section(text: &mut String, title: &str, change: impl Fn(&mut Facts)) {
+    writeln!(text, "\n## {title}\n").unwrap();
+    row(text, ["", "Keep", "Delete", "BackupThenDelete", "Retain"]);
+    let rows: Vec<_> = phases()
+        .map(|phase| {
+            let cells = Intent::ALL.map(|intent| {
+                let mut facts = facts(phase, intent);
+                change(&mut facts);
+                cell(&decide(&facts))
+            });
+            (phase, cells)
+        })
+        .collect();
+    for alike in rows.chunk_by(|(_, one), (_, other)| one == other) {
+        let (first, [keep, delete, backup, retain]) = alike.first().unwrap();
+        let (last, _) = alike.last().unwrap();
+        let phases =
+            if first == last { name(*first) } else { format!("{} ... {}", name(*first), name(*last)) };
+        row(text, [&phases, keep, delete, backup, retain]);
+    }
+}
+
+/// The operation that is needed, as long as there is one: a Job of it makes the section's Job state.
+fn due(facts: &Facts) -> Option<Operation> {
+    match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created) {
+        Needed::Run(operation) => Some(operation),
+        Needed::Nothing | Needed::Contradiction => None,
+    }
+}
+
+fn with_due_job(progress: Progress, change: impl Fn(&mut Facts, &mut JobFact)) -> impl Fn(&mut Facts) {
+    move |facts| {
+        if let Some(operation) = due(facts) {
+            let mut job = job(operation, progress);
+            change(facts, &mut job);
+            facts.jobs.push(job);
+        }
+    }
+}
+
+fn recorded(facts: &mut Facts, job: &mut JobFact) {
+    job.recorded = true;
+    let (operation, attempt) = (job.operation, job.attempt);
+    facts.completed = Some(JobName { operation, generation: GENERATION, attempt });
+}
+
+fn table() -> String {
+    let mut text = String::from(
+        "What the operator does about a Database: rows are status.phase, columns what its owner wants. `A ... B` are\n\
+         all phases from A to B in the order of a life.\n\
+         An operation means that a Job for it is launched now, with the attempt's number if it is not the first;\n\
+         `-` that nothing is to be done until something changes; `wait` that a Job is at work or was, and the time\n\
+         after which the next attempt is due. Unless a section says otherwise, our finalizer is set, no run has\n\
+         verified the present generation, the driver is registered, and the database was complete once where the\n\
+         phase says so.\n",
+    );
+    without_jobs(&mut text);
+    with_active_jobs(&mut text);
+    with_finished_jobs(&mut text);
+    text
+}
+
+fn unchanged(_: &mut Facts, _: &mut JobFact) {}
+
+fn without_jobs(text: &mut String) {
+    section(text, "No Job", |_| {});
+    section(text, "No Job; verified as it is now asked for", |facts| facts.current = true);
+    section(text, "No Job; our finalizer is not set", |facts| facts.guarded = false);
+    section(text, "No Job; it was complete once, whatever the phase says", |facts| {
+        facts.was_created = true;
+    });
+    section(text, "No Job; its driver is not registered", |facts| facts.driver_registered = false);
+}
+
+fn with_active_jobs(text: &mut String) {
+    section(text, "A Job of the needed operation is at work", with_due_job(active(Pods::Ran, 60), unchanged));
+    section(text, "A create Job is at work", |facts| {
+        facts.jobs.push(job(Operation::Create, active(Pods::Ran, 60)));
+    });
+    section(
+        text,
+        "A create Job is at work, and its work is recorded as done (status.lastCompletedJob)",
+        |facts| {
+            let mut job = job(Operation::Create, active(Pods::Ran, 1));
+            recorded(facts, &mut job);
+            facts.jobs.push(job);
+        },
+    );
+    section(text, "A backup-before-delete Job is at work", |facts| {
+        facts.jobs.push(job(Operation::BackupBeforeDelete, active(Pods::Ran, 60)));
+    });
+    section(text, "A release Job is at work, in the operator's namespace", |facts| {
+        facts.jobs.push(job(Operation::Release, active(Pods::Ran, 60)));
+    });
+    section(text, "A release Job failed a minute ago", |facts| {
+        facts.jobs.push(job(Operation::Release, failed(false, 60)));
+    });
+    section(text, "A Job of the needed operation is suspended", with_due_job(Progress::Suspended, unchanged));
+    section(
+        text,
+        "A Job of the needed operation has no pod, for 4 s",
+        with_due_job(active(Pods::None, 4), unchanged),
+    );
+    section(
+        text,
+        "A Job of the needed operation has no pod, for 10 s",
+        with_due_job(active(Pods::None, 10), unchanged),
+    );
+    section(
+        text,
+        "The pod of a Job of the needed operation does not run, for 15 s",
+        with_due_job(active(Pods::Starting, 15), unchanged),
+    );
+}
+
+fn with_finished_jobs(text: &mut String) {
+    section(text, "The needed operation failed 10 s ago", with_due_job(failed(false, 10), unchanged));
+    section(text, "The needed operation failed 30 s ago", with_due_job(failed(false, 30), unchanged));
+    section(
+        text,
+        "The needed operation failed 10 s ago, for the fourth time",
+        with_due_job(failed(false, 10), |_, job| job.attempt = 4),
+    );
+    section(
+        text,
+        "The needed operation failed 10 s ago; since then db.isotoma.com/retry has a new value",
+        with_due_job(failed(false, 10), |facts, _| {
+            facts.wishes.retry = Some("now".to_owned());
+        }),
+    );
+    section(
+        text,
+        "The needed operation failed permanently (exit code 42) a minute ago",
+        with_due_job(failed(true, 60), unchanged),
+    );
+    section(
+        text,
+        "The needed operation failed permanently half an hour ago",
+        with_due_job(failed(true, 1800), unchanged),
+    );
+    section(
+        text,
+        "The needed operation failed permanently; since then db.isotoma.com/retry has a new value",
+        with_due_job(failed(true, 60), |facts, _| {
+            facts.wishes.retry = Some("now".to_owned());
+        }),
+    );
+    section(
+        text,
+        "The needed operation failed permanently on an older generation",
+        with_due_job(failed(true, 60), |_, job| {
+            job.generation = GENERATION - 1;
+        }),
+    );
+    section(
+        text,
+        "A Job of the needed operation is complete, for 10 s, and the phase did not move",
+        with_due_job(Progress::Complete { age: seconds(10) }, unchanged),
+    );
+    section(
+        text,
+        "A Job of the needed operation is complete, for 30 s, and the phase did not move: (!) is counted, and must never be",
+        with_due_job(Progress::Complete { age: seconds(30) }, unchanged),
+    );
+    section(
+        text,
+        "A Job of the needed operation is complete and recorded, for 30 s, and it is needed again",
+        with_due_job(Progress::Complete { age: seconds(30) }, recorded),
+    );
+}
+
+#[test]
+fn decisions_are_what_the_reviewed_table_says() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/table.txt");
+    expectorate::assert_contents(path, &table());
+}
+
+fn every_case() -> impl Iterator<Item = (Option<DatabasePhase>, Intent, bool, bool, bool)> {
+    let flags = || [false, true].into_iter();
+    phases().flat_map(move |phase| {
+        Intent::ALL.into_iter().flat_map(move |intent| {
+            flags().flat_map(move |current| {
+                flags().flat_map(move |guarded| {
+                    flags().map(move |was_created| (phase, intent, current, guarded, was_created))
+                })
+            })
+        })
+    })
+}
+
+#[test]
+fn whatever_is_needed_is_permitted() {
+    for (phase, intent, current, guarded, was_created) in every_case() {
+        if let Needed::Run(operation) = needed(phase, intent, current, guarded, was_created) {
+            assert!(
+                permits(operation, phase, intent, was_created),
+                "{operation} is needed and not permitted in {phase:?} with {intent:?}, was_created {was_created}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_done_about_what_is_being_deleted_and_is_not_guarded() {
+    for (phase, intent, current, guarded, was_created) in every_case() {
+        let nothing = needed(phase, intent, current, guarded, was_created) == Needed::Nothing;
+        if intent != Intent::Keep {
+            assert_eq!(nothing, !guarded, "{phase:?} {intent:?}: a guarded object must not wait for ever");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_create_and_backup_is_needed_while_nobody_deletes() {
+    for (phase, intent, current, guarded, was_created) in every_case() {
+        if let (Intent::Keep, Needed::Run(operation)) =
+            (intent, needed(phase, intent, current, guarded, was_created))
+        {
+            assert!(matches!(operation, Operation::Create | Operation::Backup), "{operation} in {phase:?}");
+        }
+    }
+}
