@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Another run holds the lock on this database.
     Busy,
+    /// Something on the server that is not ours to end or to remove stands in the way.
+    InUse,
     /// What the credentials refer to is missing.
     CredentialsMissing,
     /// The Secret of the Database's name exists and is not ours.
@@ -47,7 +49,7 @@ pub enum Retry {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Unreachable,
         Self::TlsRefused,
         Self::Untrusted,
@@ -57,6 +59,7 @@ impl ErrorKind {
         Self::NameTaken,
         Self::Unsupported,
         Self::Busy,
+        Self::InUse,
         Self::CredentialsMissing,
         Self::SecretConflict,
         Self::DatabaseMissing,
@@ -75,6 +78,7 @@ impl ErrorKind {
             | Self::InsufficientPrivilege
             | Self::NameTaken
             | Self::Busy
+            | Self::InUse
             | Self::CredentialsMissing
             | Self::SecretConflict
             | Self::DatabaseMissing
@@ -94,6 +98,7 @@ impl ErrorKind {
             Self::NameTaken => "NameTaken",
             Self::Unsupported => "Unsupported",
             Self::Busy => "Busy",
+            Self::InUse => "InUse",
             Self::CredentialsMissing => "CredentialsMissing",
             Self::SecretConflict => "SecretConflict",
             Self::DatabaseMissing => "DatabaseMissing",

@@ -1,0 +1,227 @@
+//! Sessions: as the administrator, which hold the lock, and as the tenant, to prove that the login works.
+
+use std::time::Duration;
+
+use driver_api::names::short_hash;
+use driver_api::{DriverError, ErrorKind, Login, Result, Server};
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::fault::{Place, Refusal, fault};
+use crate::layout::Layout;
+use crate::sql::Sql;
+use crate::tls;
+
+/// How long a session may take to come about, all of name, TCP, TLS and login together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the administrator works; the lock is there too. The second one serves where the first was dropped.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+
+/// The oldest major version that is supported: 13 brought DROP DATABASE WITH (FORCE) and trusted extensions.
+const OLDEST: i32 = 13;
+
+/// Settings that come with the startup packet, and so win over those of the database and of the role, which
+/// a tenant may have made: with its own `search_path` it could have our session call its functions.
+///
+/// The statement timeout ends what this process left behind when it died, so that its lock does not stay. It
+/// is not zero for that reason, and long since a drop waits for a checkpoint.
+const OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c statement_timeout=240s -c lock_timeout=10s \
+    -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off -c row_security=off \
+    -c client_min_messages=warning";
+
+/// How to open sessions on one server.
+pub(crate) struct Dialer {
+    server: Server,
+    tls: Option<MakeRustlsConnect>,
+}
+
+/// What the administrator's login is and may do.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "it mirrors the catalog")]
+pub(crate) struct Administrator {
+    /// Its name.
+    pub(crate) name: String,
+    /// May do everything.
+    pub(crate) superuser: bool,
+    /// May create roles.
+    pub(crate) createrole: bool,
+    /// May create databases.
+    pub(crate) createdb: bool,
+    /// Has the rights of the roles that it is a member of.
+    pub(crate) inherit: bool,
+    /// The server's major version.
+    pub(crate) version: i32,
+}
+
+impl Dialer {
+    pub(crate) fn new(server: &Server) -> Result<Self> {
+        Ok(Self { server: server.clone(), tls: tls::connector(server)? })
+    }
+
+    /// How errors name a database of this server and a login.
+    pub(crate) fn place(&self, role: &str, database: &str) -> Place {
+        Place::new(&self.server, role, database)
+    }
+
+    /// A session of the administrator in `database`.
+    pub(crate) async fn enter(&self, database: &str) -> Result<Talk> {
+        let admin = &self.server.admin;
+        let place = self.place(&admin.username, database);
+        let opened = self.open(admin, database).await;
+        opened.map(|client| Talk { client, place: place.clone() }).map_err(|refusal| refusal.at(&place))
+    }
+
+    /// A session of a tenant's login, or why there is none.
+    pub(crate) async fn log_in(&self, login: &Login, database: &str) -> std::result::Result<Talk, Refusal> {
+        let client = self.open(login, database).await?;
+        Ok(Talk { client, place: self.place(&login.username, database) })
+    }
+
+    async fn open(&self, login: &Login, database: &str) -> std::result::Result<Client, Refusal> {
+        timeout(CONNECT_TIMEOUT, self.dial(login, database)).await.map_err(|_| Refusal::Silence)?
+    }
+
+    async fn dial(&self, login: &Login, database: &str) -> std::result::Result<Client, Refusal> {
+        let Server { host, port, .. } = &self.server;
+        let mut config = Config::new();
+        config
+            .port(*port)
+            .user(&login.username)
+            .password(login.password.expose())
+            .dbname(database)
+            .options(OPTIONS)
+            .application_name("db-operator")
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(Duration::from_secs(30));
+        // Looked up here, since tokio-postgres does not tell an unknown name from a closed port.
+        for address in tokio::net::lookup_host((host.as_str(), *port)).await.map_err(Refusal::Lookup)? {
+            config.host(host).hostaddr(address.ip());
+        }
+        match self.tls.clone() {
+            None => {
+                config.ssl_mode(SslMode::Disable);
+                let (client, connection) = config.connect(NoTls).await.map_err(Refusal::Postgres)?;
+                // It ends with the client; its error comes back from the client's calls.
+                tokio::spawn(connection);
+                Ok(client)
+            }
+            // Channel binding is used where server and certificate can (`prefer`, the default): to insist
+            // would shut out servers with md5 passwords or an Ed25519 certificate.
+            Some(tls) => {
+                config.ssl_mode(SslMode::Require);
+                let (client, connection) = config.connect(tls).await.map_err(Refusal::Postgres)?;
+                tokio::spawn(connection);
+                Ok(client)
+            }
+        }
+    }
+}
+
+/// An open session, and its place for errors.
+pub(crate) struct Talk {
+    client: Client,
+    place: Place,
+}
+
+/// A bind parameter with its type, so that a query takes one round trip.
+pub(crate) type Bind<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type);
+
+impl Talk {
+    /// Reads rows. `doing` begins the sentence of an error.
+    pub(crate) async fn rows(&self, query: &str, binds: &[Bind<'_>], doing: &str) -> Result<Vec<Row>> {
+        self.client.query_typed(query, binds).await.map_err(|error| fault(error, &self.place, doing))
+    }
+
+    /// Runs what changes something.
+    pub(crate) async fn run(&self, sql: &Sql, doing: &str) -> Result<()> {
+        self.client.batch_execute(sql.text()).await.map_err(|error| fault(error, &self.place, doing))
+    }
+
+    /// Turns a row's cell into a value.
+    pub(crate) fn cell<'a, T>(&self, row: &'a Row, column: usize) -> Result<T>
+    where
+        T: tokio_postgres::types::FromSql<'a>,
+    {
+        row.try_get(column).map_err(|error| fault(error, &self.place, "cannot read the server's catalog"))
+    }
+
+    /// Where this session is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+const PROBE: &str = "SELECT pg_try_advisory_lock($1), current_setting('server_version_num')::int4 / 10000, \
+    pg_is_in_recovery(), rolname::text, rolsuper, rolcreaterole, rolcreatedb, rolinherit \
+    FROM pg_roles WHERE rolname = current_user";
+
+/// Opens the administrator's session, and takes the lock on the database's name.
+pub(crate) async fn administer(dialer: &Dialer, layout: &Layout) -> Result<(Talk, Administrator)> {
+    let talk = enter_maintenance(dialer).await?;
+    let key = lock_key(&layout.database);
+    let rows = talk.rows(PROBE, &[(&key, Type::INT8)], "cannot take the lock").await?;
+    let Some(row) = rows.first() else {
+        return Err(DriverError::new(
+            ErrorKind::Internal,
+            format!("{} does not know its own role", talk.place),
+        ));
+    };
+    let version: i32 = talk.cell(row, 1)?;
+    if version < OLDEST {
+        return Err(DriverError::new(
+            ErrorKind::Unsupported,
+            format!("{} runs PostgreSQL {version}: {OLDEST} is the oldest that is supported", talk.place),
+        ));
+    }
+    if talk.cell(row, 2)? {
+        return Err(DriverError::new(
+            ErrorKind::Unreachable,
+            format!("{} is a standby, which only reads: give the address of the primary", talk.place),
+        ));
+    }
+    if !talk.cell::<bool>(row, 0)? {
+        return Err(DriverError::new(
+            ErrorKind::Busy,
+            format!("another run works on database {} at {}", layout.database, talk.place),
+        ));
+    }
+    let administrator = Administrator {
+        name: talk.cell(row, 3)?,
+        superuser: talk.cell(row, 4)?,
+        createrole: talk.cell(row, 5)?,
+        createdb: talk.cell(row, 6)?,
+        inherit: talk.cell(row, 7)?,
+        version,
+    };
+    Ok((talk, administrator))
+}
+
+async fn enter_maintenance(dialer: &Dialer) -> Result<Talk> {
+    let [first, second] = MAINTENANCE;
+    match dialer.enter(first).await {
+        Err(error) if error.kind() == ErrorKind::DatabaseMissing => dialer.enter(second).await,
+        other => other,
+    }
+}
+
+/// The key of the lock: the name alone, so that it excludes runs of any cluster.
+fn lock_key(database: &str) -> i64 {
+    let hash = short_hash(&format!("db-operator/{database}"), 16);
+    u64::from_str_radix(&hash, 16).unwrap_or_default().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_depends_on_the_name() {
+        assert_eq!(lock_key("orders"), lock_key("orders"));
+        assert_ne!(lock_key("orders"), lock_key("orders2"));
+        assert_ne!(lock_key("orders"), 0);
+    }
+}

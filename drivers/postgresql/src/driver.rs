@@ -1,0 +1,188 @@
+//! The driver: each method of the trait in a few lines.
+
+use std::future::Future;
+use std::time::Duration;
+
+use driver_api::{Desired, Driver, DriverError, ErrorKind, Login, Presence, Result, Server, Target};
+use tokio::time::timeout;
+
+use crate::connect::{self, Administrator, Dialer, Talk};
+use crate::fault::Refusal;
+use crate::layout::Layout;
+use crate::observe::{self, DatabaseState, ServerState};
+use crate::parameters::Parameters;
+use crate::{drop, ensure, plan};
+
+/// The longest that a method works. The server ends a statement a little sooner.
+const METHOD_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The driver for PostgreSQL.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostgresqlDriver;
+
+/// An administrator's session, which holds the lock on one database.
+pub struct Session {
+    pub(crate) talk: Talk,
+    pub(crate) dialer: Dialer,
+    pub(crate) administrator: Administrator,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("administrator", &self.administrator).finish_non_exhaustive()
+    }
+}
+
+impl Driver for PostgresqlDriver {
+    const TYPE: &'static str = "postgresql";
+    const DEFAULT_PORT: u16 = 5432;
+    const MAX_USERNAME: usize = 63;
+
+    type Parameters = Parameters;
+    type Session = Session;
+
+    async fn connect(&self, server: &Server, database: &Target) -> Result<Session> {
+        let layout = Layout::of(database);
+        layout.check()?;
+        let dialer = Dialer::new(server)?;
+        let (talk, administrator) = within(connect::administer(&dialer, &layout)).await?;
+        Ok(Session { talk, dialer, administrator })
+    }
+
+    async fn observe(
+        &self,
+        session: &mut Session,
+        database: &Target,
+        desired: Option<&Desired<Parameters>>,
+    ) -> Result<Presence> {
+        let layout = Layout::of(database);
+        within(async {
+            let state = observe::server(&session.talk, &layout, &session.administrator).await?;
+            let ours = state.ours(&layout);
+            let mut foreign = state.foreign(&layout);
+            if ours.is_empty() {
+                let what = foreign.join(", ");
+                return Ok(if what.is_empty() { Presence::Absent } else { Presence::Foreign { what } });
+            }
+            let differences = match desired {
+                None => ours,
+                Some(desired) => {
+                    foreign.extend(differences(session, &layout, &state, desired).await?);
+                    foreign
+                }
+            };
+            Ok(Presence::Ours { database: state.our_database(&layout).is_some(), differences })
+        })
+        .await
+    }
+
+    async fn ensure_present(
+        &self,
+        session: &mut Session,
+        database: &Target,
+        desired: &Desired<Parameters>,
+    ) -> Result<()> {
+        within(ensure::present(session, &Layout::of(database), desired)).await
+    }
+
+    async fn ensure_absent(&self, session: &mut Session, database: &Target) -> Result<()> {
+        within(drop::absent(session, &Layout::of(database))).await
+    }
+}
+
+/// Bounds the time that a method takes.
+async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    // On the heap, since the futures of a conversation are large.
+    timeout(METHOD_TIMEOUT, Box::pin(work)).await.unwrap_or_else(|_| {
+        let seconds = METHOD_TIMEOUT.as_secs();
+        Err(DriverError::new(
+            ErrorKind::Unreachable,
+            format!("the server did not finish within {seconds} s: look at its load and its locks"),
+        ))
+    })
+}
+
+/// Everything that differs from what is desired.
+async fn differences(
+    session: &Session,
+    layout: &Layout,
+    state: &ServerState,
+    desired: &Desired<Parameters>,
+) -> Result<Vec<String>> {
+    let Session { administrator, dialer, .. } = session;
+    let parameters = &desired.parameters;
+    let mut changes = plan::roles(state, layout, administrator, None);
+    let Some(database) = state.our_database(layout) else {
+        let missing = format!("database {} is missing", layout.database);
+        return Ok(changes.into_iter().map(|change| change.text).chain([missing]).collect());
+    };
+    changes.extend(plan::database(database, layout, parameters));
+    let mut differences = plan::fixed(database, parameters);
+    differences.extend(changes.into_iter().map(|change| change.text));
+    if !database.valid {
+        differences.push(format!("database {} is the rest of an interrupted DROP DATABASE", layout.database));
+    }
+    let may_log_in = state.our_role(&layout.active, layout).is_some_and(|role| role.may_log_in);
+    if !(database.valid && database.allows_connections && may_log_in) {
+        return Ok(differences);
+    }
+    // As the tenant: it proves the login, and nothing that the tenant planted runs with more than its rights.
+    match prove(dialer, layout, database, &desired.login).await? {
+        Proof::LogsIn(tenant) => {
+            let extensions: Vec<_> =
+                parameters.extensions.iter().map(|extension| extension.name.as_str()).collect();
+            let inner = observe::inner(&tenant, layout, &parameters.schemas, &extensions).await?;
+            if inner.acting_as != layout.group {
+                differences.push(format!("a session of {} acts as {}", layout.active, inner.acting_as));
+            }
+            let inside = plan::inside(&inner, layout, administrator, parameters);
+            differences.extend(inside.iter().map(plan::Inside::text));
+        }
+        Proof::Full => {}
+        Proof::Refused { what, .. } => differences.push(what),
+    }
+    Ok(differences)
+}
+
+/// What an attempt to log in as the tenant showed.
+pub(crate) enum Proof {
+    /// The login works.
+    LogsIn(Box<Talk>),
+    /// The login is right, and every session that `connectionLimit` allows is taken.
+    Full,
+    /// The server refused it for a reason that can be repaired.
+    Refused {
+        /// What differs.
+        what: String,
+        /// The password is not the desired one.
+        password: bool,
+    },
+}
+
+/// Logs in as the tenant.
+pub(crate) async fn prove(
+    dialer: &Dialer,
+    layout: &Layout,
+    database: &DatabaseState,
+    login: &Login,
+) -> Result<Proof> {
+    let refusal = match dialer.log_in(login, &layout.database).await {
+        Ok(talk) => return Ok(Proof::LogsIn(Box::new(talk))),
+        Err(refusal) => refusal,
+    };
+    let refused =
+        |what: &str, password| Proof::Refused { what: format!("{} {what}", login.username), password };
+    match refusal.code() {
+        Some("28P01") => Ok(refused("does not log in with its password", true)),
+        Some("42501") => Ok(refused("may not enter the database", false)),
+        // The limit is looked at last, after password and right.
+        Some("53300") if database.connection_limit >= 0 && database.sessions >= database.connection_limit => {
+            Ok(Proof::Full)
+        }
+        _ => Err(refusal_of_tenant(refusal, dialer, layout, login)),
+    }
+}
+
+fn refusal_of_tenant(refusal: Refusal, dialer: &Dialer, layout: &Layout, login: &Login) -> DriverError {
+    refusal.at(&dialer.place(&login.username, &layout.database))
+}

@@ -1,0 +1,238 @@
+//! What went wrong, in a sentence for a person: SQLSTATE, input and output, TLS.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+use driver_api::{DriverError, ErrorKind, Server};
+use tokio_postgres::error::DbError;
+
+/// Where something went wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    server: String,
+    role: String,
+    database: String,
+}
+
+impl Place {
+    pub(crate) fn new(server: &Server, role: &str, database: &str) -> Self {
+        Self { server: server.to_string(), role: role.to_owned(), database: database.to_owned() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, role, database } = self;
+        write!(f, "{server} (database {database}, as {role})")
+    }
+}
+
+/// Why no session came to be.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The name has no address.
+    Lookup(io::Error),
+    /// No answer within the time for connecting.
+    Silence,
+    /// The port, TLS, or the server itself.
+    Postgres(tokio_postgres::Error),
+}
+
+impl Refusal {
+    /// The server's SQLSTATE, where it was the server that refused.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Lookup(_) | Self::Silence => None,
+            Self::Postgres(error) => error.code().map(tokio_postgres::error::SqlState::code),
+        }
+    }
+
+    /// The error for a person.
+    pub(crate) fn at(self, place: &Place) -> DriverError {
+        match self {
+            Self::Lookup(error) => DriverError::new(
+                ErrorKind::Unreachable,
+                format!("cannot find an address for {}: correct connect.host, or look at DNS", place.server),
+            )
+            .with_source(error),
+            Self::Silence => DriverError::new(
+                ErrorKind::Unreachable,
+                format!(
+                    "{} does not answer: look at connect.host and port, network policies and firewalls",
+                    place.server
+                ),
+            ),
+            Self::Postgres(error) => fault(error, place, "cannot connect"),
+        }
+    }
+}
+
+/// What the server's SQLSTATE means for us, and the next step. The first entry that the code begins with holds.
+const STATES: &[(&str, ErrorKind, &str)] = &[
+    ("28P01", ErrorKind::AuthenticationFailed, "correct the user name and password in spec.credentials"),
+    (
+        "28",
+        ErrorKind::AuthenticationFailed,
+        "let this login in from this address in the server's pg_hba.conf, or correct connect.tls.mode or the login in spec.credentials",
+    ),
+    ("42501", ErrorKind::InsufficientPrivilege, "give the administrator's login that right"),
+    ("3D000", ErrorKind::DatabaseMissing, "look at what removed it"),
+    (
+        "08P01",
+        ErrorKind::Unsupported,
+        "give the server's own address: a connection pooler in between takes neither session settings nor locks",
+    ),
+    ("08", ErrorKind::Unreachable, "look at the server and the network"),
+    ("53300", ErrorKind::Unreachable, "raise max_connections or a connection limit, or close idle sessions"),
+    ("57P", ErrorKind::Unreachable, "wait until the server runs"),
+    ("25006", ErrorKind::Unreachable, "give the address of the primary: this server only reads"),
+    ("55P03", ErrorKind::InUse, "end the session that holds the lock, such as a long transaction"),
+    ("57014", ErrorKind::InUse, "it took too long: end what it waits for"),
+    ("55", ErrorKind::InUse, "end what uses it"),
+    ("2BP01", ErrorKind::InUse, "remove what depends on it"),
+    ("42710", ErrorKind::NameTaken, "remove it on the server, or choose another spec.name"),
+    ("42P04", ErrorKind::NameTaken, "remove it on the server, or choose another spec.name"),
+    ("0A", ErrorKind::Unsupported, "ask for what this server has"),
+    ("58P01", ErrorKind::Unsupported, "ask for what is installed on this server"),
+    ("22", ErrorKind::Invalid, "correct spec.parameters"),
+    ("3F000", ErrorKind::Invalid, "correct spec.parameters"),
+    ("42", ErrorKind::Invalid, "correct spec.parameters"),
+    ("53", ErrorKind::Internal, "free disk space or memory on the server"),
+];
+
+/// Says what `error` is. `doing` begins the sentence, such as `cannot create role orders_a`.
+pub(crate) fn fault(error: tokio_postgres::Error, place: &Place, doing: &str) -> DriverError {
+    if let Some(db_error) = error.as_db_error() {
+        return refused(db_error, place, doing);
+    }
+    let cause = error.source();
+    // TLS errors come inside an input/output error.
+    let io = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    let tls = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let (kind, what, next) = match (tls, io) {
+        (Some(rustls::Error::InvalidCertificate(why)), _) => (
+            ErrorKind::Untrusted,
+            format!("the server's certificate is not trusted ({why})"),
+            "correct connect.tls.ca, or the host name that the certificate is for",
+        ),
+        (Some(rustls::Error::AlertReceived(alert)), _) => (
+            ErrorKind::AuthenticationFailed,
+            format!("the server broke off TLS ({alert:?})"),
+            "look at the client certificate and the server's log",
+        ),
+        (Some(other), _) => (
+            ErrorKind::TlsRefused,
+            format!("TLS does not come about ({other})"),
+            "look at the server's TLS settings",
+        ),
+        (None, Some(io)) => unreachable(io),
+        (None, None) if is_tls_refused(cause) => (
+            ErrorKind::TlsRefused,
+            "the server has no TLS".to_owned(),
+            "turn it on there, or set connect.tls.mode to disable",
+        ),
+        (None, None) if error.is_closed() => (
+            ErrorKind::Unreachable,
+            "the connection broke".to_owned(),
+            "look at the server's log and the network",
+        ),
+        (None, None) if error.to_string().contains("authentication") => (
+            ErrorKind::AuthenticationFailed,
+            "the login did not succeed".to_owned(),
+            "look at the password, and at the method in the server's pg_hba.conf, which must be scram-sha-256",
+        ),
+        (None, None) => {
+            (ErrorKind::Internal, "the conversation with the server failed".to_owned(), "look at its log")
+        }
+    };
+    DriverError::new(kind, format!("{doing}: {what} at {place}; {next}")).with_source(error)
+}
+
+fn refused(error: &DbError, place: &Place, doing: &str) -> DriverError {
+    let code = error.code().code();
+    let (kind, next) = STATES
+        .iter()
+        .find(|(begin, _, _)| code.starts_with(begin))
+        .map_or((ErrorKind::Internal, "look at the server's log"), |(_, kind, next)| (*kind, *next));
+    let detail =
+        error.detail().map(|detail| format!(" ({})", detail.replace('\n', "; "))).unwrap_or_default();
+    DriverError::new(kind, format!("{doing}: {place} says {:?} [{code}]{detail}; {next}", error.message()))
+}
+
+fn unreachable(error: &io::Error) -> (ErrorKind, String, &'static str) {
+    let (what, next) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            ("nothing listens on that port", "correct connect.host and port, or start the server")
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => {
+            ("the connection broke", "look at the server's log, and whether PostgreSQL listens there")
+        }
+        _ => ("no connection", "look at connect.host and port, network policies and firewalls"),
+    };
+    (ErrorKind::Unreachable, what.to_owned(), next)
+}
+
+/// tokio-postgres has no other way to tell it.
+fn is_tls_refused(cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
+    cause.is_some_and(|cause| cause.to_string() == "server does not support TLS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(code: &str) -> ErrorKind {
+        STATES.iter().find(|(begin, _, _)| code.starts_with(begin)).map_or(ErrorKind::Internal, |s| s.1)
+    }
+
+    #[test]
+    fn states_have_their_kinds() {
+        for (code, kind) in [
+            ("28P01", ErrorKind::AuthenticationFailed),
+            ("28000", ErrorKind::AuthenticationFailed),
+            ("42501", ErrorKind::InsufficientPrivilege),
+            ("3D000", ErrorKind::DatabaseMissing),
+            ("08P01", ErrorKind::Unsupported),
+            ("08006", ErrorKind::Unreachable),
+            ("53300", ErrorKind::Unreachable),
+            ("57P01", ErrorKind::Unreachable),
+            ("57P03", ErrorKind::Unreachable),
+            ("25006", ErrorKind::Unreachable),
+            ("55P03", ErrorKind::InUse),
+            ("55006", ErrorKind::InUse),
+            ("55000", ErrorKind::InUse),
+            ("57014", ErrorKind::InUse),
+            ("2BP01", ErrorKind::InUse),
+            ("42710", ErrorKind::NameTaken),
+            ("42P04", ErrorKind::NameTaken),
+            ("0A000", ErrorKind::Unsupported),
+            ("58P01", ErrorKind::Unsupported),
+            ("22023", ErrorKind::Invalid),
+            ("42704", ErrorKind::Invalid),
+            ("3F000", ErrorKind::Invalid),
+            ("53100", ErrorKind::Internal),
+            ("XX000", ErrorKind::Internal),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn no_entry_hides_behind_an_earlier_one() {
+        for (at, (code, ..)) in STATES.iter().enumerate() {
+            let first = STATES.iter().position(|(begin, ..)| code.starts_with(begin)).unwrap();
+            assert_eq!(first, at, "{code} is never reached");
+        }
+    }
+
+    #[test]
+    fn a_closed_port_and_an_unknown_host_read_differently() {
+        let place = Place { server: "db:5432".into(), role: "admin".into(), database: "postgres".into() };
+        let unknown = Refusal::Lookup(io::Error::other("no such name")).at(&place);
+        let (kind, closed, _) = unreachable(&io::ErrorKind::ConnectionRefused.into());
+        assert_eq!((unknown.kind(), kind), (ErrorKind::Unreachable, ErrorKind::Unreachable));
+        assert!(unknown.to_string().contains("db:5432"), "{unknown}");
+        assert_ne!(unknown.to_string(), closed);
+    }
+}

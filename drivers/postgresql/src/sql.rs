@@ -1,0 +1,364 @@
+//! The statements that change something, and how names and values get into them.
+//!
+//! This is the one module that makes SQL text from values: [`Sql`] can be built nowhere else, and takes
+//! [`Ident`] and [`Literal`] only. What merely reads uses bind parameters.
+
+use std::fmt::{self, Write as _};
+
+use driver_api::Secret;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use crate::parameters::{LocaleProvider, Parameters};
+
+/// A name in SQL text, quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ident(String);
+
+impl Ident {
+    /// Quotes a name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self(escape_identifier(name))
+    }
+}
+
+impl fmt::Display for Ident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A string in SQL text, quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Literal(String);
+
+impl Literal {
+    /// Quotes a string.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(escape_literal(text))
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the server stores of a password: enough to check it, not enough to log in. So the server's log and
+/// `pg_stat_activity` never hold the password itself.
+#[derive(Clone)]
+pub(crate) struct Verifier(String);
+
+impl Verifier {
+    /// The SCRAM-SHA-256 verifier of a password, with a new salt each time.
+    pub(crate) fn of(password: &Secret) -> Self {
+        Self(postgres_protocol::password::scram_sha_256(password.expose().as_bytes()))
+    }
+}
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sql(String);
+
+impl Sql {
+    /// One message with several statements. The server runs it as one transaction: all or nothing.
+    pub(crate) fn batch<'a>(statements: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut text = String::new();
+        for statement in statements {
+            text.push_str(&statement.0);
+            text.push_str(";\n");
+        }
+        Self(text)
+    }
+
+    /// The text for the server.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether anybody may log in as a role.
+#[derive(Clone, Copy)]
+pub(crate) enum MayLogIn<'a> {
+    /// Nobody.
+    No,
+    /// With the password of that verifier.
+    With(Option<&'a Verifier>),
+}
+
+pub(crate) fn create_role(role: &Ident, may_log_in: MayLogIn<'_>) -> Sql {
+    Sql(match may_log_in {
+        MayLogIn::No | MayLogIn::With(None) => format!("CREATE ROLE {role} NOLOGIN"),
+        MayLogIn::With(Some(verifier)) => {
+            format!("CREATE ROLE {role} LOGIN PASSWORD {}", Literal::new(&verifier.0))
+        }
+    })
+}
+
+pub(crate) fn comment_on_role(role: &Ident, mark: &str) -> Sql {
+    Sql(format!("COMMENT ON ROLE {role} IS {}", Literal::new(mark)))
+}
+
+/// A role's attribute that is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    Login,
+    NoLogin,
+    NoSuperuser,
+    NoCreatedb,
+    NoCreaterole,
+    NoReplication,
+    NoBypassrls,
+    Inherit,
+    NoConnectionLimit,
+    ValidForEver,
+}
+
+impl Attribute {
+    fn keyword(self) -> &'static str {
+        match self {
+            Self::Login => "LOGIN",
+            Self::NoLogin => "NOLOGIN",
+            Self::NoSuperuser => "NOSUPERUSER",
+            Self::NoCreatedb => "NOCREATEDB",
+            Self::NoCreaterole => "NOCREATEROLE",
+            Self::NoReplication => "NOREPLICATION",
+            Self::NoBypassrls => "NOBYPASSRLS",
+            Self::Inherit => "INHERIT",
+            Self::NoConnectionLimit => "CONNECTION LIMIT -1",
+            Self::ValidForEver => "VALID UNTIL 'infinity'",
+        }
+    }
+}
+
+pub(crate) fn alter_role(role: &Ident, attribute: Attribute) -> Sql {
+    Sql(format!("ALTER ROLE {role} {}", attribute.keyword()))
+}
+
+pub(crate) fn set_password(role: &Ident, verifier: &Verifier) -> Sql {
+    Sql(format!("ALTER ROLE {role} PASSWORD {}", Literal::new(&verifier.0)))
+}
+
+/// Makes every session of `login` act as `group` from its start.
+pub(crate) fn act_as(login: &Ident, group: &str) -> Sql {
+    Sql(format!("ALTER ROLE {login} SET role TO {}", Literal::new(group)))
+}
+
+/// Takes away what a tenant may have set for itself in one database, which would win over [`act_as`].
+pub(crate) fn act_as_in_database(login: &Ident, database: &Ident) -> Sql {
+    Sql(format!("ALTER ROLE {login} IN DATABASE {database} RESET role"))
+}
+
+pub(crate) fn grant_role(group: &Ident, member: &Ident, options: bool) -> Sql {
+    let options = if options { " WITH INHERIT TRUE, SET TRUE" } else { "" };
+    Sql(format!("GRANT {group} TO {member}{options}"))
+}
+
+/// Makes the administrator, who is no superuser, a member. From PostgreSQL 16 on, the creator of a role may
+/// grant it, and neither acts as it nor has its rights until it does.
+pub(crate) fn grant_role_to_administrator(role: &Ident, options: bool) -> Sql {
+    let options = if options { " WITH INHERIT TRUE, SET TRUE" } else { "" };
+    Sql(format!("GRANT {role} TO CURRENT_USER{options}"))
+}
+
+pub(crate) fn revoke_role(role: &Ident, member: &Ident, granted_by: Option<&Ident>) -> Sql {
+    let by = granted_by.map(|grantor| format!(" GRANTED BY {grantor}")).unwrap_or_default();
+    Sql(format!("REVOKE {role} FROM {member}{by}"))
+}
+
+pub(crate) fn drop_role(role: &Ident) -> Sql {
+    Sql(format!("DROP ROLE {role}"))
+}
+
+/// Nobody can enter it at first: else anybody could, until PUBLIC's rights are revoked. template0 holds
+/// nothing that somebody put into template1.
+pub(crate) fn create_database(database: &Ident, owner: &Ident, parameters: &Parameters, version: i32) -> Sql {
+    let mut text =
+        format!("CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ALLOW_CONNECTIONS false");
+    let mut option = |keyword: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            let _ = write!(text, " {keyword} {}", Literal::new(value));
+        }
+    };
+    option("ENCODING", &parameters.encoding);
+    option("LC_COLLATE", &parameters.collate);
+    option("LC_CTYPE", &parameters.ctype);
+    match parameters.locale_provider {
+        None => option("LOCALE", &parameters.locale),
+        Some(provider) => {
+            let keyword = match provider {
+                LocaleProvider::Libc => "LOCALE",
+                LocaleProvider::Icu => "ICU_LOCALE",
+                LocaleProvider::Builtin => "BUILTIN_LOCALE",
+            };
+            // Earlier versions have no other provider, and no word for it.
+            if version >= 15 {
+                option("LOCALE_PROVIDER", &Some(provider.name().to_owned()));
+            }
+            option(keyword, &parameters.locale);
+        }
+    }
+    if let Some(limit) = parameters.connection_limit {
+        let _ = write!(text, " CONNECTION LIMIT {limit}");
+    }
+    Sql(text)
+}
+
+pub(crate) fn comment_on_database(database: &Ident, mark: &str) -> Sql {
+    Sql(format!("COMMENT ON DATABASE {database} IS {}", Literal::new(mark)))
+}
+
+pub(crate) fn own_database(database: &Ident, owner: &Ident) -> Sql {
+    Sql(format!("ALTER DATABASE {database} OWNER TO {owner}"))
+}
+
+pub(crate) fn allow_connections(database: &Ident) -> Sql {
+    Sql(format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true"))
+}
+
+pub(crate) fn no_template(database: &Ident) -> Sql {
+    Sql(format!("ALTER DATABASE {database} IS_TEMPLATE false"))
+}
+
+pub(crate) fn connection_limit(database: &Ident, limit: i32) -> Sql {
+    Sql(format!("ALTER DATABASE {database} CONNECTION LIMIT {limit}"))
+}
+
+pub(crate) fn revoke_database_from_public(database: &Ident) -> Sql {
+    Sql(format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC"))
+}
+
+pub(crate) fn grant_database(database: &Ident, group: &Ident) -> Sql {
+    Sql(format!("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {database} TO {group}"))
+}
+
+pub(crate) fn revoke_connect(database: &Ident, group: &Ident) -> Sql {
+    Sql(format!("REVOKE CONNECT ON DATABASE {database} FROM {group}"))
+}
+
+/// FORCE ends the sessions that are open.
+pub(crate) fn drop_database(database: &Ident) -> Sql {
+    Sql(format!("DROP DATABASE {database} WITH (FORCE)"))
+}
+
+pub(crate) fn own_schema(schema: &Ident, owner: &Ident) -> Sql {
+    Sql(format!("ALTER SCHEMA {schema} OWNER TO {owner}"))
+}
+
+pub(crate) fn create_schema(schema: &Ident, owner: &Ident) -> Sql {
+    Sql(format!("CREATE SCHEMA {schema} AUTHORIZATION {owner}"))
+}
+
+/// Creates an extension, as the role `creator` where there is one.
+pub(crate) fn create_extension(
+    extension: &Ident,
+    schema: Option<&Ident>,
+    version: Option<&str>,
+    creator: Option<&Ident>,
+) -> Sql {
+    let mut text = format!("CREATE EXTENSION {extension}");
+    if let Some(schema) = schema {
+        let _ = write!(text, " SCHEMA {schema}");
+    }
+    if let Some(version) = version {
+        // The version is a name or a string in the grammar; as a string it needs no special case.
+        let _ = write!(text, " VERSION {}", Literal::new(version));
+    }
+    text.push_str(" CASCADE");
+    Sql(match creator {
+        None => text,
+        Some(creator) => format!("SET ROLE {creator};\n{text};\nRESET ROLE"),
+    })
+}
+
+pub(crate) fn update_extension(extension: &Ident, version: &str) -> Sql {
+    Sql(format!("ALTER EXTENSION {extension} UPDATE TO {}", Literal::new(version)))
+}
+
+pub(crate) fn move_extension(extension: &Ident, schema: &Ident) -> Sql {
+    Sql(format!("ALTER EXTENSION {extension} SET SCHEMA {schema}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads one quoted token as the server does, and returns what it stands for and what follows it.
+    fn unquote(text: &str, quote: char) -> (String, String) {
+        let text = text.trim_start();
+        let (escapes, body) = match text.strip_prefix('E') {
+            Some(body) => (true, body),
+            None => (false, text),
+        };
+        let mut characters = body.chars().peekable();
+        assert_eq!(characters.next(), Some(quote), "{text}");
+        let mut value = String::new();
+        while let Some(c) = characters.next() {
+            if c == quote {
+                if characters.peek() != Some(&quote) {
+                    return (value, characters.collect());
+                }
+                characters.next();
+            } else if c == '\\' && escapes {
+                assert_eq!(characters.next(), Some('\\'), "only the backslash is escaped: {text}");
+            } else {
+                assert!(c != '\\' || quote == '"', "a backslash outside E'': {text}");
+            }
+            value.push(c);
+        }
+        panic!("{text} does not end");
+    }
+
+    /// Every string of up to four pieces that mean something to the lexer.
+    fn hostile() -> Vec<String> {
+        let pieces = ["'", "\"", "\\", ";", "--", "/*", "$$", "\n", "é", "a", "%", "E'", "\u{2019}"];
+        let mut all = vec![String::new()];
+        let mut last = all.clone();
+        for _ in 0..4 {
+            last = last
+                .iter()
+                .flat_map(|begin| pieces.iter().map(move |piece| format!("{begin}{piece}")))
+                .collect();
+            all.extend(last.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn identifiers_are_one_token_that_stands_for_the_name() {
+        for name in hostile() {
+            let (value, rest) = unquote(&Ident::new(&name).to_string(), '"');
+            assert_eq!((value.as_str(), rest.as_str()), (name.as_str(), ""));
+        }
+    }
+
+    #[test]
+    fn literals_are_one_token_that_stands_for_the_text() {
+        for text in hostile() {
+            let (value, rest) = unquote(&Literal::new(&text).to_string(), '\'');
+            assert_eq!((value.as_str(), rest.as_str()), (text.as_str(), ""));
+        }
+    }
+
+    #[test]
+    fn a_password_is_sent_as_a_verifier() {
+        let verifier = Verifier::of(&Secret::new("correct horse"));
+        let sql = create_role(&Ident::new("orders_a"), MayLogIn::With(Some(&verifier)));
+        assert!(sql.text().contains("PASSWORD 'SCRAM-SHA-256$4096:"), "{}", sql.text());
+        assert!(!sql.text().contains("correct horse"));
+        assert!(!set_password(&Ident::new("orders_a"), &verifier).text().contains("correct horse"));
+    }
+
+    #[test]
+    fn a_database_is_created_shut_and_from_template0() {
+        let parameters: Parameters = serde_json::from_value(serde_json::json!({
+            "encoding": "UTF8", "localeProvider": "icu", "locale": "de'", "connectionLimit": 7,
+        }))
+        .unwrap();
+        assert_eq!(
+            create_database(&Ident::new("a\"b"), &Ident::new("a\"b_own"), &parameters, 15).text(),
+            "CREATE DATABASE \"a\"\"b\" OWNER \"a\"\"b_own\" TEMPLATE template0 ALLOW_CONNECTIONS false \
+             ENCODING 'UTF8' LOCALE_PROVIDER 'icu' ICU_LOCALE 'de''' CONNECTION LIMIT 7"
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Each fault has its kind and its sentence, in bounded time.
+
+use std::time::{Duration, Instant};
+
+use driver_api::{ErrorKind, Login, Secret, ServerTls, TlsMode};
+
+use crate::harness::assert_error;
+
+rules! {
+    async fn unreachable_and_denied_are_told_apart(context) {
+        let case = context.case("orders");
+        let begin = Instant::now();
+
+        let mut closed = case.clone();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        (closed.admin.host, closed.admin.port) = ("127.0.0.1".to_owned(), free);
+        let closed = closed.connect().await.unwrap_err();
+        assert_error(&closed, ErrorKind::Unreachable, &[&free.to_string(), "nothing listens", "connect.host"]);
+
+        let mut unknown = case.clone();
+        unknown.admin.host = "no-such-host.invalid".to_owned();
+        let unknown = unknown.connect().await.unwrap_err();
+        assert_error(&unknown, ErrorKind::Unreachable, &["no-such-host.invalid", "address", "DNS"]);
+
+        let mut denied = case.clone();
+        denied.admin.admin = Login::new(&denied.admin.admin.username, Secret::new("wrong one"));
+        let denied = denied.connect().await.unwrap_err();
+        assert_error(&denied, ErrorKind::AuthenticationFailed, &["password", "28P01", "spec.credentials"]);
+        assert!(!denied.chain().contains("wrong one"));
+
+        let mut nobody = case.clone();
+        nobody.admin.admin = Login::new("nobody'; --", Secret::new("p"));
+        let nobody = nobody.connect().await.unwrap_err();
+        assert_error(&nobody, ErrorKind::AuthenticationFailed, &["nobody"]);
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    }
+
+    /// A server that takes the connection and never says a word.
+    async fn silence_ends_after_ten_seconds(context) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut case = context.case("orders");
+        (case.admin.host, case.admin.port) = ("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
+        let begin = Instant::now();
+        let error = case.connect().await.unwrap_err();
+        assert_error(&error, ErrorKind::Unreachable, &["does not answer"]);
+        assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+    }
+
+    async fn tls_is_as_strict_as_its_mode(context) {
+        let mut case = context.case("orders");
+        let server = case.server().clone();
+        let ca = server.ca.clone();
+        let strict = [TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull];
+        if !server.tls {
+            for mode in strict {
+                case.admin.tls = ServerTls::new(mode, ca.clone().or_else(|| Some(OTHER_CA.to_owned())));
+                let error = case.connect().await.unwrap_err();
+                assert_error(&error, ErrorKind::TlsRefused, &["no TLS", "connect.tls.mode"]);
+            }
+            return;
+        }
+        case.admin.tls = ServerTls::new(TlsMode::Require, None);
+        case.session().await;
+        for mode in [TlsMode::VerifyCa, TlsMode::VerifyFull] {
+            case.admin.tls = ServerTls::new(mode, Some(OTHER_CA.to_owned()));
+            let error = case.connect().await.unwrap_err();
+            assert_error(&error, ErrorKind::Untrusted, &["certificate", "connect.tls.ca"]);
+        }
+        let ca = ca.expect("a server with TLS is listed with its ca-file");
+        case.admin.tls = ServerTls::new(TlsMode::VerifyCa, Some(ca.clone()));
+        case.session().await;
+        // The address is in some certificates and in some not; a name that is not is refused by this mode alone.
+        case.admin.tls = ServerTls::new(TlsMode::VerifyFull, Some(ca));
+        if let Err(error) = case.connect().await {
+            assert_error(&error, ErrorKind::Untrusted, &["host name", &server.host]);
+        }
+    }
+
+    async fn a_second_run_is_busy_at_once(context) {
+        let case = context.case("orders");
+        let first = case.session().await;
+        let begin = Instant::now();
+        let error = case.connect().await.unwrap_err();
+        assert_error(&error, ErrorKind::Busy, &["another run", case.name()]);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        context.case("bills").session().await;
+        drop(first);
+        case.session().await;
+    }
+
+    async fn two_runs_at_once_make_one_database(context) {
+        let case = context.case("orders");
+        let (one, two) = (case.clone(), case.clone());
+        tokio::join!(one.ensure_present(), two.ensure_present());
+        case.assert_complete().await;
+        let (one, two) = (case.clone(), case.clone());
+        tokio::join!(one.ensure_absent(), two.ensure_absent());
+        case.assert_absent().await;
+    }
+}
+
+/// An authority that signed none of the servers; its key was thrown away.
+const OTHER_CA: &str = include_str!("other-ca.crt");
