@@ -88,8 +88,8 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
             lease::hold(client, &config.namespace, &config.pod_name, lead, end).await;
         })
     };
-    tokio::spawn(set_ready(Arc::clone(&context), health));
-    control(client, Arc::clone(&context), writer, woken, stop).await;
+    let changes = database_changes(client, Arc::clone(&context), writer, health);
+    control(context, changes, woken, stop).await;
     // Only now, so that no other replica acts while our last launches end.
     drop(acted);
     if lease.await.is_err() {
@@ -196,13 +196,11 @@ fn wake_all(context: &Context) {
 /// Reconciles every Database that is new, has changed or is woken, until `stop`. Then the running
 /// reconciliations end.
 async fn control(
-    client: Client,
     context: Arc<Context>,
-    writer: Writer<Database>,
+    changes: impl Stream<Item = Result<Database, watcher::Error>> + Send + 'static,
     woken: UnboundedReceiver<ObjectRef<Database>>,
     stop: watch::Receiver<bool>,
 ) {
-    let changes = database_changes(client, Arc::clone(&context), writer);
     let new_leader = leader_changes(context.leading.clone());
     Controller::for_stream(changes, context.databases.clone())
         .reconcile_on(woken)
@@ -226,15 +224,26 @@ fn database_changes(
     client: Client,
     context: Arc<Context>,
     writer: Writer<Database>,
-) -> impl Stream<Item = Result<Database, watcher::Error>> + Send {
+    health: Arc<Health>,
+) -> impl Stream<Item = Result<Database, watcher::Error>> + Send + 'static {
     events(Api::<Database>::all(client), None)
         .modify(strip)
         .reflect(writer)
         .inspect_ok(move |event| {
-            if let watcher::Event::Delete(database) = event {
-                let uid = database.metadata.uid.as_deref().unwrap_or_default();
-                context.voice.fall_silent(uid);
-                context.world().forget(uid);
+            match event {
+                watcher::Event::Delete(database) => {
+                    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+                    context.voice.fall_silent(uid);
+                    context.world().forget(uid);
+                }
+                // Jobs, Drivers and Backups have been seen before.
+                watcher::Event::InitDone if !health.ready.swap(true, Ordering::Relaxed) => {
+                    info!(databases = context.databases.len(), "has seen every object");
+                }
+                watcher::Event::InitDone
+                | watcher::Event::Init
+                | watcher::Event::InitApply(_)
+                | watcher::Event::Apply(_) => {}
             }
             // A phase that moved may have freed a slot.
             context.wake_admitted();
@@ -254,13 +263,6 @@ fn leader_changes(leading: watch::Receiver<bool>) -> impl Stream<Item = ()> + Se
             }
         }
     })
-}
-
-async fn set_ready(context: Arc<Context>, health: Arc<Health>) {
-    if context.databases.wait_until_ready().await.is_ok() {
-        health.ready.store(true, Ordering::Relaxed);
-        info!(databases = context.databases.len(), "has seen every object");
-    }
 }
 
 /// Becomes true at SIGTERM or SIGINT.

@@ -1,5 +1,7 @@
 //! What must be pure is, and a driver sees no Kubernetes type: invariants 3 and 4.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail on the spot")]
+
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {

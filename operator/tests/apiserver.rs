@@ -1,0 +1,284 @@
+//! A few conversations with an API server that is played here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail on the spot"
+)]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use db_operator::controller::{Context, reconcile};
+use db_operator::decide::Launch;
+use db_operator::error::LaunchError;
+use db_operator::job::{self, Settings};
+use db_operator::launch::launch;
+use db_operator::report::Voice;
+use db_operator::room::Limits;
+use db_operator::watch::wait_for_kinds;
+use driver_api::api::{Database, DriverRegistration};
+use driver_api::lifecycle::Operation;
+use futures::channel::mpsc;
+use http::{Method, Request, Response};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use kube::runtime::controller::Action;
+use kube::runtime::{reflector, watcher};
+use serde_json::{Value, json};
+use tower::service_fn;
+
+/// What was asked, and the answers that are left.
+#[derive(Clone, Default)]
+struct ApiServer {
+    asked: Arc<Mutex<Vec<(Method, String, Value)>>>,
+    answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
+}
+
+impl ApiServer {
+    fn answering(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
+        Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Self::default() }
+    }
+
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect_bytes().await.expect("a body");
+                let sent = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                let path = parts.uri.path().to_owned();
+                server.asked.lock().unwrap().push((parts.method, path.clone(), sent.clone()));
+                let answer = server.answers.lock().unwrap().pop_front();
+                let (code, mut answer) = answer.unwrap_or_else(|| panic!("nothing was expected at {path}"));
+                if answer.is_null() {
+                    // As it was sent, which is what a create answers.
+                    answer = sent;
+                    answer["metadata"]["creationTimestamp"] = json!(Timestamp::now().to_string());
+                }
+                let response =
+                    Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+                Ok::<_, Infallible>(response.expect("a response"))
+            }
+        });
+        Client::new(service, "system")
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().map(|(method, path, _)| format!("{method} {path}")).collect()
+    }
+
+    fn sent(&self, index: usize) -> Value {
+        self.asked.lock().unwrap()[index].2.clone()
+    }
+}
+
+const CREATED: (u16, Value) = (201, Value::Null);
+
+fn refusal(code: u16, reason: &str, message: &str, cause: &str) -> (u16, Value) {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message,
+        "details": {"causes": [{"reason": cause, "message": message}]},
+    });
+    (code, status)
+}
+
+fn exists() -> (u16, Value) {
+    refusal(409, "AlreadyExists", "jobs.batch already exists", "")
+}
+
+fn terminating() -> (u16, Value) {
+    refusal(403, "Forbidden", "namespace shop is being terminated", "NamespaceTerminating")
+}
+
+fn database(deleted: bool) -> Database {
+    let mut database: Database = serde_json::from_value(json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
+        "metadata": {"name": "orders", "namespace": "shop", "uid": "u-1", "generation": 1,
+                     "finalizers": ["db.isotoma.com/database"]},
+        "spec": {"driver": "engine", "connect": {"host": "db.example"},
+                 "credentials": {"username": {"value": "u"}, "password": {"value": "p"}}},
+    }))
+    .unwrap();
+    if deleted {
+        let time = json!("2026-01-01T00:00:00Z");
+        database.metadata.deletion_timestamp = Some(serde_json::from_value(time).unwrap());
+    }
+    database
+}
+
+fn driver() -> DriverRegistration {
+    serde_json::from_value(json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"},
+        "spec": {"image": "img:1"},
+    }))
+    .unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
+        namespace: "system".into(),
+        cluster_id: "c-1".into(),
+        release_service_account: "let-go".into(),
+        log_format: "text",
+    }
+}
+
+fn create_job() -> Job {
+    let launch = Launch { operation: Operation::Create, attempt: 1, after_lost_work: false };
+    job::build(&database(false), &driver(), &launch, &settings())
+}
+
+/// An operator that has seen `database` and the driver, and leads.
+fn operator(server: &ApiServer, database: &Database) -> Arc<Context> {
+    let (databases, mut writer) = reflector::store();
+    writer.apply_watcher_event(&watcher::Event::Apply(database.clone()));
+    // The receiver keeps the value when its sender is gone.
+    let (_, leading) = tokio::sync::watch::channel(true);
+    let (wake, _) = mpsc::unbounded();
+    let metrics = Arc::default();
+    let context = Context {
+        client: server.client(),
+        settings: settings(),
+        limits: Limits { total: 50, per_server: 8 },
+        resync: None,
+        databases,
+        world: Mutex::default(),
+        leading,
+        voice: Voice::new(server.client(), "pod-1", Arc::clone(&metrics)),
+        metrics,
+        wake,
+    };
+    context.world().drivers.insert("engine".to_owned(), Arc::new(driver()));
+    Arc::new(context)
+}
+
+async fn reconciled(operator: &Arc<Context>, database: &Database) -> Action {
+    reconcile(Arc::new(database.clone()), Arc::clone(operator)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_create_costs_one_write_and_no_read() {
+    let server = ApiServer::answering([CREATED]);
+    let database = database(false);
+    let operator = operator(&server, &database);
+    reconciled(&operator, &database).await;
+    // The watch has not shown the Job yet, and nothing is launched twice.
+    reconciled(&operator, &database).await;
+    assert_eq!(server.asked(), ["POST /apis/batch/v1/namespaces/shop/jobs"]);
+}
+
+#[tokio::test]
+async fn a_job_of_ours_that_exists_is_a_success() {
+    let server = ApiServer::answering([exists(), (200, serde_json::to_value(create_job()).unwrap())]);
+    launch(server.client(), &create_job()).await.unwrap();
+    let name = create_job().metadata.name.unwrap();
+    assert_eq!(
+        server.asked(),
+        [
+            "POST /apis/batch/v1/namespaces/shop/jobs".to_owned(),
+            format!("GET /apis/batch/v1/namespaces/shop/jobs/{name}"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_job_of_that_name_is_told_and_left_alone() {
+    let mut foreign = serde_json::to_value(create_job()).unwrap();
+    foreign["metadata"]["labels"] = json!({"app": "other"});
+    let server = ApiServer::answering([exists(), (200, foreign), CREATED]);
+    let database = database(false);
+    reconciled(&operator(&server, &database), &database).await;
+    assert_eq!(server.asked()[2], "POST /apis/events.k8s.io/v1/namespaces/shop/events");
+    let event = server.sent(2);
+    assert_eq!((event["reason"].as_str(), event["type"].as_str()), (Some("JobNameTaken"), Some("Warning")));
+    assert_eq!(event["regarding"]["name"], "orders");
+}
+
+#[tokio::test]
+async fn a_database_in_a_terminating_namespace_is_let_go_from_ours() {
+    let server = ApiServer::answering([terminating(), CREATED, CREATED]);
+    let database = database(true);
+    let operator = operator(&server, &database);
+    reconciled(&operator, &database).await;
+    reconciled(&operator, &database).await;
+    assert_eq!(
+        server.asked(),
+        [
+            "POST /apis/batch/v1/namespaces/shop/jobs",
+            "POST /apis/batch/v1/namespaces/system/jobs",
+            "POST /apis/events.k8s.io/v1/namespaces/system/events",
+        ]
+    );
+    assert_eq!(server.sent(1)["metadata"]["labels"]["db.isotoma.com/operation"], "release");
+    let event = server.sent(2);
+    assert_eq!(event["regarding"]["kind"], "Job");
+    let note = event["note"].as_str().unwrap();
+    assert!(note.contains("namespace shop is terminating") && note.contains("server db.example"), "{note}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_terminates_before_its_database_is_deleted_only_waits() {
+    let server = ApiServer::answering([terminating()]);
+    let database = database(false);
+    reconciled(&operator(&server, &database), &database).await;
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_job_is_told_once_in_the_api_servers_words() {
+    let quota = || refusal(403, "Forbidden", "exceeded quota: jobs", "");
+    let server = ApiServer::answering([quota(), CREATED, quota()]);
+    let database = database(false);
+    let operator = operator(&server, &database);
+    let first = reconciled(&operator, &database).await;
+    let second = reconciled(&operator, &database).await;
+    assert_eq!(server.asked().len(), 3, "one Event for two refusals: {:?}", server.asked());
+    let event = server.sent(1);
+    assert_eq!(event["reason"], "JobRefused");
+    assert!(event["note"].as_str().unwrap().contains("exceeded quota: jobs"), "{event}");
+    assert_eq!(first, Action::requeue(Duration::from_secs(3)));
+    assert_eq!(second, Action::requeue(Duration::from_secs(6)), "each refusal waits longer");
+}
+
+#[tokio::test]
+async fn other_refusals_do_not_look_like_a_terminating_namespace() {
+    let server = ApiServer::answering([refusal(403, "Forbidden", "namespace shop is being terminated", "")]);
+    let error = launch(server.client(), &create_job()).await.unwrap_err();
+    assert!(matches!(error, LaunchError::Refused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn who_does_not_hold_the_lease_does_nothing() {
+    let server = ApiServer::answering([]);
+    let database = database(false);
+    let (_, leading) = tokio::sync::watch::channel(false);
+    let operator = Arc::into_inner(operator(&server, &database)).unwrap();
+    reconciled(&Arc::new(Context { leading, ..operator }), &database).await;
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_until_the_api_server_knows_every_kind() {
+    let list = || {
+        (
+            200,
+            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": []}),
+        )
+    };
+    let missing = || refusal(404, "NotFound", "the server could not find the requested resource", "");
+    let first = [missing(), missing(), missing()];
+    let second = [list(), list(), missing()];
+    let server = ApiServer::answering(first.into_iter().chain(second).chain([list(), list(), list()]));
+    let begun = tokio::time::Instant::now();
+    wait_for_kinds(server.client()).await;
+    assert_eq!(begun.elapsed().as_secs(), 10, "asked three times, 5 s apart, on a clock that the test moves");
+    assert_eq!(server.asked().len(), 9);
+}
