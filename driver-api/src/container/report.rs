@@ -108,11 +108,10 @@ impl Record {
     /// Claims the object for this run, in phase `to`.
     pub(super) async fn claim(&mut self, to: DatabasePhase, server: &str, database: &str) -> Result<()> {
         let active = ActiveOperation { operation: self.operation, job: self.job.clone(), backup: None };
-        let generation = self.generation;
+        // Not the generation: Ready is still about the one before, and clients read the two together.
         self.write(to, |status| {
             status.server = Some(server.to_owned());
             status.database = Some(database.to_owned());
-            status.observed_generation = Some(generation);
             status.active_operation = Some(active.clone());
         })
         .await

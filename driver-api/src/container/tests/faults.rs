@@ -54,6 +54,24 @@ async fn create_ends_right_after_a_fault_at_every_request() {
 }
 
 #[tokio::test]
+async fn a_change_is_not_observed_before_its_condition_is_about_it() {
+    let mut observed = 0;
+    for index in 0..REQUESTS {
+        let world = World::created().await;
+        world.api.edit(|database| database["metadata"]["generation"] = serde_json::json!(2));
+        world.api.fault_at(index, Fault::KilledAfter);
+        world.try_run(Operation::Create).await;
+        let status = world.api.database().unwrap()["status"].clone();
+        // What Argo CD, Flux and people take for "done".
+        if status["observedGeneration"] == 2 {
+            observed += 1;
+            assert_eq!(status["conditions"][0]["observedGeneration"], 2, "killed after request {index}");
+        }
+    }
+    assert!(observed > 0, "no run got to its end");
+}
+
+#[tokio::test]
 async fn delete_ends_right_after_a_fault_at_every_request() {
     let mut hit = 0;
     for fault in Fault::ALL {
