@@ -127,7 +127,15 @@ async fn differences(
         return Ok(differences);
     }
     // As the tenant: it proves the login, and nothing that the tenant planted runs with more than its rights.
-    match prove(dialer, layout, database, &desired.login).await? {
+    let proof = match prove(dialer, layout, database, &desired.login).await {
+        // What is known to differ may be the cause: it is put right first, and then this shows again or not.
+        Err(error) if !differences.is_empty() => {
+            differences.push(error.to_string());
+            return Ok(differences);
+        }
+        proof => proof?,
+    };
+    match proof {
         Proof::LogsIn(tenant) => {
             let extensions: Vec<_> =
                 parameters.extensions.iter().map(|extension| extension.name.as_str()).collect();

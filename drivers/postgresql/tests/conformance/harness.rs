@@ -99,7 +99,18 @@ impl TestServer {
         password: &str,
         database: &str,
     ) -> Result<Client, tokio_postgres::Error> {
+        self.log_in_with(user, password, database, "").await
+    }
+
+    async fn log_in_with(
+        &self,
+        user: &str,
+        password: &str,
+        database: &str,
+        options: &str,
+    ) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
+        config.options(options);
         config.host(&self.host).port(self.port).user(user).password(password).dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
@@ -108,7 +119,11 @@ impl TestServer {
 
     /// The superuser's session.
     pub(crate) async fn superuser(&self, database: &str) -> Client {
-        self.log_in(&self.user, &self.password, database).await.expect("the superuser logs in")
+        // A rule may have made settings that break sessions.
+        let options = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 \
+            -c idle_in_transaction_session_timeout=0 -c search_path=public";
+        let client = self.log_in_with(&self.user, &self.password, database, options).await;
+        client.expect("the superuser logs in")
     }
 
     /// Runs statements as the superuser.

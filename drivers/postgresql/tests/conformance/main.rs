@@ -12,6 +12,15 @@
 //! A test has names of its own, and what it made is removed when it ends, also when it fails. With `ca-file` the
 //! driver's sessions use TLS where the server has it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail on the spot"
+)]
+
 /// Makes a test of each rule, which runs for every server.
 macro_rules! rules {
     ($($(#[doc = $doc:literal])* async fn $name:ident($context:ident) $body:block)*) => {$(

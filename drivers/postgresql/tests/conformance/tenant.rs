@@ -78,7 +78,7 @@ rules! {
             "default_transaction_read_only = on", "idle_in_transaction_session_timeout = 1", "row_security = on"];
         for setting in settings {
             // The tenant can do this to its own login, and an owner to its database.
-            tenant.batch_execute(&case.fill(&format!("RESET ROLE; ALTER ROLE {{a}} SET {setting}"))).await.unwrap();
+            tenant.batch_execute(&case.fill(&format!("SET ROLE NONE; ALTER ROLE {{a}} SET {setting}"))).await.unwrap();
             case.run("postgres", &format!("ALTER DATABASE {{db}} SET {setting}")).await;
         }
         case.assert_complete().await;
