@@ -18,13 +18,17 @@ database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
 
 # Prints each phase once, as a watch sees it.
 narrate_phases() {
-  kubectl -n "$namespace" get database "$name" --watch -o 'jsonpath={.status.phase}{"\n"}' 2>/dev/null \
-    | awk 'NF && $0 != last {print "    phase: " $0; fflush(); last = $0}'
+  local phase last=
+  kubectl -n "$namespace" get databases --field-selector "metadata.name=$name" --watch \
+    -o 'jsonpath={.status.phase}{"\n"}' 2>/dev/null | while read -r phase; do
+    [[ -z $phase || $phase == "$last" ]] || note "phase: $phase"
+    last=$phase
+  done
 }
 
 clean_up() {
   local status=$?
-  [[ -z ${watcher:-} ]] || kill "$watcher" 2>/dev/null || true
+  [[ -z ${watcher:-} ]] || pkill -P "$watcher" || true
   if ((status != 0)); then
     say "the demo failed; what the cluster says:"
     kubectl -n "$namespace" get databases,jobs,pods -o wide >&2 || true
