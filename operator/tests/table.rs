@@ -11,7 +11,7 @@ use db_operator::facts::{Facts, JobFact, Progress, Wishes};
 use db_operator::job::JobName;
 use db_operator::jobs::Pods;
 use driver_api::api::DatabasePhase;
-use driver_api::lifecycle::{Intent, Operation, permits};
+use driver_api::lifecycle::{Intent, Operation};
 
 const GENERATION: i64 = 2;
 
@@ -265,50 +265,4 @@ fn with_finished_jobs(text: &mut String) {
 fn decisions_are_what_the_reviewed_table_says() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/table.txt");
     expectorate::assert_contents(path, &table());
-}
-
-fn every_case() -> impl Iterator<Item = (Option<DatabasePhase>, Intent, bool, bool, bool)> {
-    let flags = || [false, true].into_iter();
-    phases().flat_map(move |phase| {
-        Intent::ALL.into_iter().flat_map(move |intent| {
-            flags().flat_map(move |current| {
-                flags().flat_map(move |guarded| {
-                    flags().map(move |was_created| (phase, intent, current, guarded, was_created))
-                })
-            })
-        })
-    })
-}
-
-#[test]
-fn whatever_is_needed_is_permitted() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
-        if let Needed::Run(operation) = needed(phase, intent, current, guarded, was_created) {
-            assert!(
-                permits(operation, phase, intent, was_created),
-                "{operation} is needed and not permitted in {phase:?} with {intent:?}, was_created {was_created}"
-            );
-        }
-    }
-}
-
-#[test]
-fn nothing_is_done_about_what_is_being_deleted_and_is_not_guarded() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
-        let nothing = needed(phase, intent, current, guarded, was_created) == Needed::Nothing;
-        if intent != Intent::Keep {
-            assert_eq!(nothing, !guarded, "{phase:?} {intent:?}: a guarded object must not wait for ever");
-        }
-    }
-}
-
-#[test]
-fn nothing_but_create_and_backup_is_needed_while_nobody_deletes() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
-        if let (Intent::Keep, Needed::Run(operation)) =
-            (intent, needed(phase, intent, current, guarded, was_created))
-        {
-            assert!(matches!(operation, Operation::Create | Operation::Backup), "{operation} in {phase:?}");
-        }
-    }
 }
