@@ -108,11 +108,19 @@ impl Record {
     /// Claims the object for this run, in phase `to`.
     pub(super) async fn claim(&mut self, to: DatabasePhase, server: &str, database: &str) -> Result<()> {
         let active = ActiveOperation { operation: self.operation, job: self.job.clone(), backup: None };
-        // Not the generation: Ready is still about the one before, and clients read the two together.
+        let (now, generation) = (now(), self.generation);
         self.write(to, |status| {
             status.server = Some(server.to_owned());
             status.database = Some(database.to_owned());
             status.active_operation = Some(active.clone());
+            let beginning = match to {
+                DatabasePhase::Creating => ("Creating", "a driver is making the database"),
+                DatabasePhase::DeletionRequested => ("Deleting", "a driver is taking the database down"),
+                // A repair: Ready is about the generation before until it ends, and so is what is observed.
+                _ => return,
+            };
+            status.observed_generation = Some(generation);
+            status.conditions.set(READY, false, beginning.0, beginning.1, generation, &now);
         })
         .await
     }

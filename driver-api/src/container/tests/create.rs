@@ -41,6 +41,16 @@ async fn create_costs_six_requests_in_the_order_that_survives_a_crash() {
 }
 
 #[tokio::test]
+async fn a_database_in_the_making_is_not_ready_and_says_so() {
+    let world = World::new();
+    world.api.fault_at(4, super::api_server::Fault::KilledBefore);
+    assert_eq!(world.try_run(Operation::Create).await, None);
+    assert_eq!(world.phase().unwrap(), "Creating");
+    let (status, reason, _) = world.condition("Ready").unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Creating"));
+}
+
+#[tokio::test]
 async fn a_job_that_has_completed_does_nothing_more() {
     let world = World::new();
     let assignment = world.assignment(Operation::Create);
