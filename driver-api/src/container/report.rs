@@ -113,11 +113,13 @@ impl Record {
             status.server = Some(server.to_owned());
             status.database = Some(database.to_owned());
             status.active_operation = Some(active.clone());
-            let beginning = match to {
-                DatabasePhase::Creating => ("Creating", "a driver is making the database"),
-                DatabasePhase::DeletionRequested => ("Deleting", "a driver is taking the database down"),
+            let beginning = if to == DatabasePhase::Creating {
+                ("Creating", "a driver is making the database")
+            } else if to == DatabasePhase::DeletionRequested {
+                ("Deleting", "a driver is taking the database down")
+            } else {
                 // A repair: Ready is about the generation before until it ends, and so is what is observed.
-                _ => return,
+                return;
             };
             status.observed_generation = Some(generation);
             status.conditions.set(READY, false, beginning.0, beginning.1, generation, &now);
