@@ -11,7 +11,13 @@ use crate::room::Limits;
 
 /// Watches Databases and launches the Jobs that look after them.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "db-operator", version, about, max_term_width = 110)]
+#[command(
+    name = "db-operator",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "With --probe URL alone, it asks a running operator once and exits with 0 if it answers 200."
+)]
 pub struct Config {
     /// The operator's own namespace: its Lease is there, and the `release` Jobs of namespaces that terminate.
     #[arg(long, env = "POD_NAMESPACE")]

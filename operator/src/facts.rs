@@ -84,7 +84,7 @@ pub struct JobFact {
 pub enum Progress {
     /// It has no terminal condition.
     Active {
-        /// How long ago it was started.
+        /// For how long its pods are so.
         age: Duration,
         /// What is known of its pods.
         pods: Pods,

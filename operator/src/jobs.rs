@@ -45,7 +45,7 @@ pub struct KnownJob {
 pub enum JobState {
     /// It has no terminal condition.
     Active {
-        /// When it was started.
+        /// Since when its pods are so: since its start, or since we saw them change.
         since: Timestamp,
         /// What is known of its pods.
         pods: Pods,
@@ -64,6 +64,18 @@ pub enum JobState {
         /// When.
         at: Timestamp,
     },
+}
+
+impl JobState {
+    /// The state that comes after this one. A Job does not say since when its pods are as they are.
+    fn followed_by(self, next: Self, now: Timestamp) -> Self {
+        match (self, next) {
+            (Self::Active { since, pods: before }, Self::Active { pods, .. }) => {
+                Self::Active { since: if before == pods { since } else { now }, pods }
+            }
+            _ => next,
+        }
+    }
 }
 
 /// What is known of an active Job's pods.
@@ -160,22 +172,28 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Takes what the API server says of a Job.
-    pub fn apply(&mut self, job: KnownJob) {
+    /// Takes a Job as it is first seen. What is known of it already is newer, and stays.
+    pub fn add(&mut self, job: KnownJob) {
         let uid = job.uid.clone();
         let jobs = self.by_uid.entry(uid.clone()).or_default();
-        match jobs.iter_mut().find(|known| is_same(known, &job)) {
-            Some(known) => *known = job,
-            None => jobs.push(job),
+        if !jobs.iter().any(|known| is_same(known, &job)) {
+            jobs.push(job);
         }
         self.index(uid);
     }
 
-    /// Takes a Job that was just created. What a watch has brought since is newer, and stays.
-    pub fn add_launched(&mut self, job: KnownJob) {
-        if !self.of(&job.uid).iter().any(|known| is_same(known, &job)) {
-            self.apply(job);
+    /// Takes a Job as the watch shows it now.
+    pub fn apply(&mut self, mut job: KnownJob, now: Timestamp) {
+        let uid = job.uid.clone();
+        let jobs = self.by_uid.entry(uid.clone()).or_default();
+        match jobs.iter_mut().find(|known| is_same(known, &job)) {
+            Some(known) => {
+                job.state = known.state.followed_by(job.state, now);
+                *known = job;
+            }
+            None => jobs.push(job),
         }
+        self.index(uid);
     }
 
     /// Forgets a Job.

@@ -25,5 +25,6 @@ pub mod world;
 pub mod config;
 pub mod error;
 pub mod lease;
+pub mod probe;
 pub mod run;
 pub mod server;

@@ -8,6 +8,7 @@ use driver_api::api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_
 use futures::channel::mpsc::{self, UnboundedReceiver};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Controller, Error};
 use kube::runtime::reflector::{self, ObjectRef, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -146,14 +147,14 @@ fn take_jobs(context: &Context, change: Change<KnownJob>) {
         Change::All(all) => {
             let mut jobs = Jobs::default();
             for job in all {
-                jobs.apply(job);
+                jobs.add(job);
             }
             context.world().jobs = jobs;
             wake_all(context);
         }
         Change::Applied(job) => {
             let database = database_of(&job);
-            context.world().jobs.apply(job);
+            context.world().jobs.apply(job, Timestamp::now());
             context.wake_if_known(database);
             context.wake_admitted();
         }

@@ -80,7 +80,7 @@ impl World {
         match launched {
             Some(job) => {
                 self.refusals.remove(uid);
-                self.jobs.add_launched(job);
+                self.jobs.add(job);
             }
             None => *self.refusals.entry(uid.to_owned()).or_default() += 1,
         }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn recorded_work_frees_the_slot_while_kubernetes_still_shows_the_job_active() {
         let mut world = World::default();
-        world.jobs.apply(job("1", "j"));
+        world.jobs.add(job("1", "j"));
         let load =
             |status: serde_json::Value| world.load(&stored(&[database("1", &status)]), "system").total();
         assert_eq!(load(serde_json::json!({"phase": "Creating"})), 1);
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn nobody_can_take_slots_with_labels() {
         let mut world = World::default();
-        world.jobs.apply(KnownJob { namespace: "elsewhere".into(), ..job("1", "j") });
+        world.jobs.add(KnownJob { namespace: "elsewhere".into(), ..job("1", "j") });
         let databases = stored(&[database("1", &serde_json::Value::Null)]);
         assert_eq!(world.load(&databases, "system").total(), 0);
     }

@@ -67,13 +67,13 @@ fn a_pod_that_ran_once_is_remembered_between_two_pods() {
 fn what_a_watch_has_said_is_newer_than_the_answer_to_our_post() {
     let mut jobs = Jobs::default();
     let status = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-    jobs.apply(job(&status));
-    jobs.add_launched(job(&json!({})));
+    jobs.apply(job(&status), at("2026-01-01T00:00:09Z"));
+    jobs.add(job(&json!({})));
     assert_eq!(jobs.active().count(), 0);
     assert_eq!(jobs.of("u-1").len(), 1);
     jobs.delete(&job(&json!({})));
     assert!(jobs.of("u-1").is_empty());
-    jobs.add_launched(job(&json!({})));
+    jobs.add(job(&json!({})));
     assert_eq!(jobs.active().count(), 1);
 }
 
@@ -81,4 +81,19 @@ fn what_a_watch_has_said_is_newer_than_the_answer_to_our_post() {
 fn a_job_without_our_labels_is_none_of_ours() {
     let foreign = json!({"metadata": {"name": "x", "namespace": "y", "labels": {"app.kubernetes.io/managed-by": "db-operator"}}});
     assert_eq!(KnownJob::of(&serde_json::from_value(foreign).unwrap()), None);
+}
+
+#[test]
+fn a_pod_that_comes_late_has_its_own_time_to_start() {
+    let mut jobs = Jobs::default();
+    jobs.add(job(&json!({})));
+    let since = |jobs: &Jobs| match jobs.of("u-1")[0].state {
+        JobState::Active { since, .. } => since,
+        other => panic!("{other:?} is not active"),
+    };
+    jobs.apply(job(&json!({"active": 0})), at("2026-01-01T00:00:20Z"));
+    assert_eq!(since(&jobs), at("2026-01-01T00:00:00Z"), "no pod since the start");
+    jobs.apply(job(&json!({"active": 1})), at("2026-01-01T00:00:40Z"));
+    jobs.apply(job(&json!({"active": 1, "ready": 0})), at("2026-01-01T00:00:50Z"));
+    assert_eq!(since(&jobs), at("2026-01-01T00:00:40Z"), "one pod since then");
 }
