@@ -206,21 +206,59 @@ async fn the_deletion_of_a_namespace_ends_and_leaves_the_database() {
 }
 
 #[tokio::test]
-async fn a_database_that_carries_somebody_elses_mark_is_never_dropped() {
+async fn what_carries_somebody_elses_mark_is_never_dropped() {
     with_namespace("foreign_mark", async |test| {
         test.leaves_databases();
-        let live = test.create_ready(&database("orders")).await?;
-        let name = live.status.unwrap_or_default().database.context("no name")?;
         let admin = POSTGRESQL_17.admin(&test.client, "postgres").await?;
-        admin.batch_execute(&format!("COMMENT ON DATABASE \"{name}\" IS 'somebody else''s'")).await?;
-        test.delete("orders").await?;
-        ensure!(
-            POSTGRESQL_17.databases(&test.client, &test.prefix()).await? == [name.as_str()],
-            "it was dropped"
-        );
+        let all = test.create_ready(&database("all")).await?;
+        let some = test.create_ready(&database("some")).await?;
+        let name = |live: &Database| live.status.clone().unwrap_or_default().database.unwrap_or_default();
+        // Everything is another's: the object goes, and nothing on the server does.
+        remark(&admin, &all, "", uid(&all), "another").await?;
+        // Only the database is: our roles own it, so the object stays and says why.
+        remark(&admin, &some, "AND kind = 'DATABASE'", uid(&some), "another").await?;
+        let others = POSTGRESQL_17.roles(&test.client, &name(&all)).await?;
+        test.delete("all").await?;
+        ensure!(POSTGRESQL_17.roles(&test.client, &name(&all)).await? == others, "a role was dropped");
+        test.begin_delete("some").await?;
+        let message = test.refused("some", "InUse").await?;
+        ensure!(message.contains(&name(&some)), "{message}");
+        let kept = POSTGRESQL_17.databases(&test.client, &test.prefix()).await?;
+        ensure!(kept == [name(&all), name(&some)], "a database was dropped: {kept:?}");
+        remark(&admin, &some, "", "another", uid(&some)).await?;
+        test.gone("some").await?;
+        let kept = POSTGRESQL_17.databases(&test.client, &test.prefix()).await?;
+        ensure!(kept == [name(&all)], "{kept:?}");
         Ok(())
     })
     .await;
+}
+
+fn uid(live: &Database) -> &str {
+    live.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Replaces the uid in the marks of a Database on the server, as if another cluster had made it.
+async fn remark(
+    admin: &tokio_postgres::Client,
+    live: &Database,
+    which: &str,
+    from: &str,
+    to: &str,
+) -> Result<()> {
+    let name = live.status.clone().unwrap_or_default().database.context("no name")?;
+    let marks = format!(
+        "SELECT format('COMMENT ON %s %I IS %L', kind, name, replace(mark, $2, $3)) FROM ( \
+           SELECT 'DATABASE' AS kind, datname AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database \
+           UNION SELECT 'ROLE', rolname, shobj_description(oid, 'pg_authid') FROM pg_roles) marked \
+         WHERE starts_with(name, $1) AND position($2 IN mark) > 0 {which}"
+    );
+    let rows = admin.query(&marks, &[&name, &from, &to]).await?;
+    ensure!(!rows.is_empty(), "no mark carries {from}");
+    for row in rows {
+        admin.batch_execute(row.get(0)).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
