@@ -11,7 +11,7 @@ use crate::fault::Refusal;
 use crate::layout::Layout;
 use crate::observe::{self, DatabaseState, ServerState};
 use crate::parameters::Parameters;
-use crate::{drop, ensure, plan};
+use crate::{drop, ensure, fixed, plan};
 
 /// The longest that a method works. The server ends a statement a little sooner.
 const METHOD_TIMEOUT: Duration = Duration::from_mins(5);
@@ -117,7 +117,7 @@ async fn differences(
         return Ok(changes.into_iter().map(|change| change.text).chain([missing]).collect());
     };
     changes.extend(plan::database(database, layout, parameters));
-    let mut differences = plan::fixed(database, parameters);
+    let mut differences = fixed::differences(database, parameters);
     differences.extend(changes.into_iter().map(|change| change.text));
     if !database.valid {
         differences.push(format!("database {} is the rest of an interrupted DROP DATABASE", layout.database));

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::connect::{Administrator, Talk};
 use crate::driver::{Proof, Session, prove};
+use crate::fixed;
 use crate::layout::Layout;
 use crate::observe::{self, ServerState};
 use crate::parameters::{Extension, Parameters};
@@ -78,7 +79,7 @@ fn check(
         ));
     }
     check_rights(state, administrator, talk)?;
-    plan::check_version(parameters, administrator)?;
+    fixed::check_version(parameters, administrator)?;
     let Some(database) = &state.database else { return Ok(()) };
     if !database.valid {
         // Its rows are gone already; an empty one in its place would look as if nothing had happened.
@@ -91,7 +92,7 @@ fn check(
             ),
         ));
     }
-    let fixed = plan::fixed(database, parameters);
+    let fixed = fixed::differences(database, parameters);
     if !fixed.is_empty() {
         return Err(DriverError::new(
             ErrorKind::Invalid,

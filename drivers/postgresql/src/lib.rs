@@ -4,6 +4,7 @@
 pub mod driver;
 pub mod parameters;
 
+mod fixed;
 mod layout;
 mod observe;
 mod plan;

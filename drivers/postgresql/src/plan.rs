@@ -1,12 +1,10 @@
 //! What differs from what is desired, and the statements that put it right. Pure: `observe` shows the
 //! differences and `ensure_present` runs the statements of one and the same list.
 
-use driver_api::{DriverError, ErrorKind, Result};
-
 use crate::connect::Administrator;
 use crate::layout::Layout;
 use crate::observe::{DatabaseState, InnerState, RoleState, ServerState};
-use crate::parameters::{Extension, LocaleProvider, Parameters};
+use crate::parameters::{Extension, Parameters};
 use crate::sql::{self, Attribute, Ident, MayLogIn, Sql, Verifier};
 
 /// One difference.
@@ -199,75 +197,6 @@ pub(crate) fn database(state: &DatabaseState, layout: &Layout, parameters: &Para
     // Last: nobody enters before everything else is right.
     change(!*allows_connections, "the database takes no sessions".to_owned(), sql::allow_connections(&ident));
     changes
-}
-
-/// Parameters that differ and are chosen for good at creation.
-pub(crate) fn fixed(state: &DatabaseState, parameters: &Parameters) -> Vec<String> {
-    let mut differences = Vec::new();
-    let mut compare = |field: &str, wanted: Option<&str>, is: &str, same: &dyn Fn(&str) -> String| {
-        if let Some(wanted) = wanted.filter(|wanted| same(wanted) != same(is)) {
-            differences.push(format!("{field} is {is:?}, not {wanted:?}"));
-        }
-    };
-    let exact = |text: &str| text.to_owned();
-    compare("encoding", parameters.encoding.as_deref(), &state.encoding, &encoding);
-    let provider = LocaleProvider::ALL.iter().find(|provider| provider.code() == state.provider);
-    let provider = provider.map_or(state.provider.as_str(), |provider| provider.name());
-    compare("localeProvider", parameters.locale_provider.map(LocaleProvider::name), provider, &exact);
-    compare("collate", parameters.collate.as_deref(), &state.collate, &exact);
-    compare("ctype", parameters.ctype.as_deref(), &state.ctype, &exact);
-    let locale = parameters.locale.as_deref();
-    match parameters.locale_provider.unwrap_or(LocaleProvider::Libc) {
-        LocaleProvider::Libc => {
-            compare("locale", locale, &state.collate, &exact);
-            compare("locale", locale, &state.ctype, &exact);
-        }
-        LocaleProvider::Builtin => compare("locale", locale, state.locale.as_deref().unwrap_or(""), &exact),
-        // The server rewrites ICU's names; only the plain ones can be compared.
-        LocaleProvider::Icu => compare(
-            "locale",
-            locale.filter(|locale| is_plain_tag(locale)),
-            state.locale.as_deref().unwrap_or(""),
-            &|tag: &str| tag.replace('_', "-").to_lowercase(),
-        ),
-    }
-    differences
-}
-
-/// The server takes `utf-8`, `UTF_8` and `unicode` for `UTF8`.
-fn encoding(name: &str) -> String {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    match plain.to_lowercase().as_str() {
-        "unicode" => "utf8".to_owned(),
-        "iso88591" => "latin1".to_owned(),
-        "iso885915" => "latin9".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-/// Language, or language and region, such as `de` or `de-AT`.
-fn is_plain_tag(locale: &str) -> bool {
-    let mut parts = locale.split(['-', '_']);
-    let letters = |part: &str| part.chars().all(|c| c.is_ascii_alphabetic());
-    parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && letters(part))
-        && parts.next().is_none_or(|part| part.len() == 2 && letters(part))
-        && parts.next().is_none()
-}
-
-/// Refuses parameters that this server does not have.
-pub(crate) fn check_version(parameters: &Parameters, administrator: &Administrator) -> Result<()> {
-    match parameters.locale_provider {
-        Some(provider) if provider.since() > administrator.version => Err(DriverError::new(
-            ErrorKind::Unsupported,
-            format!(
-                "localeProvider {} needs PostgreSQL {}, and the server is {}: choose another",
-                provider.name(),
-                provider.since(),
-                administrator.version
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// What differs inside the database.
