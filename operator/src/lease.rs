@@ -49,11 +49,12 @@ pub async fn hold(
             () = &mut stop => break,
         }
     }
-    leading.send_replace(false);
+    let held_it = leading.send_replace(false);
     // The manager gives the Lease back when nobody listens any more.
     drop(held);
     match timeout(RELEASE_TIMEOUT, task).await {
-        Ok(Ok(Ok(_))) => info!(identity, "gave the Lease back"),
+        Ok(Ok(Ok(_))) if held_it => info!(identity, "gave the Lease back"),
+        Ok(Ok(Ok(_))) => {}
         Ok(Ok(Err(error))) => warn!(%error, "cannot give the Lease back: it expires"),
         Ok(Err(_)) | Err(_) => warn!("cannot give the Lease back in time: it expires"),
     }
