@@ -81,4 +81,21 @@ rules! {
         }
         case.assert_absent().await;
     }
+
+    /// The server would hash a clear password its own way; what it stores as it came was a verifier. The log
+    /// itself is searched by the cluster's tests.
+    async fn the_server_never_sees_the_password(context) {
+        let case = by(&context, "orders", "CREATEROLE CREATEDB").await;
+        let admin = &case.admin.admin.username;
+        case.run("postgres", &format!("ALTER ROLE {admin} SET password_encryption = md5")).await;
+        case.ensure_present().await;
+        let query = format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{}'", case.target.active_login);
+        for change in ["ALTER ROLE {a} RESET role", "ALTER ROLE {a} PASSWORD 'x'", "DROP ROLE {a}"] {
+            let stored = case.server().text("postgres", &query).await.unwrap();
+            assert!(stored.starts_with("SCRAM-SHA-256$4096:"), "{stored}");
+            case.run("postgres", change).await;
+            case.ensure_present().await;
+        }
+        case.assert_complete().await;
+    }
 }

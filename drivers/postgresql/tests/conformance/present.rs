@@ -169,19 +169,4 @@ rules! {
         neighbour.assert_complete().await;
         assert_eq!(neighbour.snapshot().await, before);
     }
-
-    /// The server stores, logs and shows a verifier; the log itself is searched by the cluster's tests.
-    async fn the_server_never_sees_the_password(context) {
-        let case = context.case("orders");
-        let mut session = case.session().await;
-        PostgresqlDriver.ensure_present(&mut session, &case.target, &case.desired).await.unwrap();
-        let stored = format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{}'", case.target.active_login);
-        let stored = case.server().text("postgres", &stored).await.unwrap();
-        assert!(stored.starts_with("SCRAM-SHA-256$4096:"), "{stored}");
-        let superuser = case.server().superuser("postgres").await;
-        let shown = superuser.query_one(
-            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND position($1 IN query) > 0",
-            &[&PASSWORD]).await.unwrap();
-        assert_eq!(shown.get::<_, i64>(0), 0);
-    }
 }
