@@ -192,7 +192,7 @@ async fn a_job_of_ours_that_exists_is_a_success() {
 #[tokio::test]
 async fn a_foreign_job_of_that_name_is_told_and_left_alone() {
     let mut foreign = serde_json::to_value(create_job()).unwrap();
-    foreign["metadata"]["labels"] = json!({"app": "other"});
+    foreign["metadata"]["labels"]["db.isotoma.com/uid"] = json!("u-2");
     let server = ApiServer::answering([exists(), (200, foreign), CREATED]);
     let database = database(false);
     reconciled(&operator(&server, &database), &database).await;
