@@ -26,6 +26,8 @@ pub(super) struct Record {
     api: Api<Database>,
     live: Database,
     operation: Operation,
+    /// What the owner wanted when the object was loaded. A run serves one intent.
+    intent: Intent,
     generation: i64,
     job: String,
     uid: String,
@@ -52,6 +54,7 @@ impl Record {
         }
         let record = Self {
             api,
+            intent: Intent::of(&live),
             live,
             operation: assignment.operation,
             generation: assignment.generation,
@@ -289,10 +292,10 @@ impl Record {
         }
     }
 
-    /// Whether the operation may still act on the object as it is now.
+    /// Whether the operation may still act on the object as it is now, and for the intent it began with.
     fn check_due(&self) -> Result<()> {
         let (phase, intent) = (self.live.phase(), Intent::of(&self.live));
-        if permits(self.operation, phase, intent, self.was_created()) {
+        if intent == self.intent && permits(self.operation, phase, intent, self.was_created()) {
             return Ok(());
         }
         Err(DriverError::new(

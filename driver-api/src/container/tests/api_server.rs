@@ -23,9 +23,12 @@ pub(super) enum Fault {
     Deleted,
     /// Somebody else writes the Database just before.
     Written,
+    /// The owner changes the deletion policy to Retain just before.
+    Retained,
 }
 
 impl Fault {
+    /// Those that leave what is wanted as it is.
     pub(super) const ALL: [Self; 5] =
         [Self::KilledBefore, Self::KilledAfter, Self::AnswerLost, Self::Deleted, Self::Written];
 }
@@ -123,6 +126,11 @@ impl ApiServer {
             Some(Fault::Written) => {
                 self.edit(|database| database["metadata"]["labels"]["seen"] = json!("yes"));
             }
+            Some(Fault::Retained) => self.edit(|database| {
+                database["spec"]["deletionPolicy"] = json!("Retain");
+                let generation = database["metadata"]["generation"].as_i64().unwrap();
+                database["metadata"]["generation"] = json!(generation + 1);
+            }),
             Some(Fault::KilledAfter | Fault::AnswerLost) | None => {}
         }
         let apply =
@@ -133,7 +141,7 @@ impl ApiServer {
             Some(Fault::AnswerLost) => {
                 return response(StatusCode::GATEWAY_TIMEOUT, &failure(504, "Timeout"));
             }
-            Some(Fault::KilledBefore | Fault::Deleted | Fault::Written) | None => {}
+            Some(Fault::KilledBefore | Fault::Deleted | Fault::Written | Fault::Retained) | None => {}
         }
         response(code, &answer)
     }

@@ -50,6 +50,23 @@ async fn retain_leaves_the_database_and_asks_no_server() {
 }
 
 #[tokio::test]
+async fn a_policy_that_becomes_retain_before_the_drop_holds() {
+    // The load, the claim, and the phase that says that the drop begins.
+    for index in 0..3 {
+        let world = World::created().await;
+        world.api.delete();
+        world.api.fault_at(index, super::api_server::Fault::Retained);
+        world.run(Operation::Delete).await;
+        assert_eq!(world.server.counts(), (1, 1), "dropped, though retained before request {index}");
+        world.api.fault_at(usize::MAX, super::api_server::Fault::Retained);
+        if world.api.database().is_some() {
+            assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+        }
+        assert_eq!((world.api.database(), world.server.counts()), (None, (1, 1)));
+    }
+}
+
+#[tokio::test]
 async fn without_a_final_backup_the_database_stays_and_says_why() {
     for forged in ["Created", "BackupBeforeDeleteCompleted", "DeletionRequested", "Creating"] {
         let world = World::created().await;
