@@ -21,7 +21,7 @@ install -d -o postgres -g postgres /run/postgresql
 # No fsync: the data lives as long as the pod. All statements are logged, so that
 # tests can look for passwords among them. No just-in-time compiler in the image.
 set -- -c listen_addresses='*' -c unix_socket_directories=/run/postgresql \
-  -c max_connections=200 -c fsync=off -c jit=off \
+  -c max_connections=200 -c max_prepared_transactions=10 -c fsync=off -c jit=off \
   -c log_statement=all -c log_connections=on -c log_line_prefix='%m [%p] %q%u@%d '
 if [ "$TLS" = on ]; then
   install -o postgres -m 600 /tls/tls.crt /tls/tls.key /run/postgresql/
