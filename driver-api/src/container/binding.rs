@@ -14,8 +14,11 @@ use crate::api::{DRIVER_FIELD_MANAGER, Database, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// The key of the password.
+/// The key of the password, which is there from the start.
 const PASSWORD: &str = "password";
+
+/// A key that is there only when the Secret is complete.
+const URI: &str = "uri";
 
 /// Length of a password: 32 characters of 62 are 190 bits.
 const PASSWORD_LENGTH: usize = 32;
@@ -73,12 +76,18 @@ impl BindingSecret {
                 format!("{self} comes and goes; trying again later"),
             ));
         };
-        if !secret.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.owner.uid) {
+        if !self.owns(&secret) {
             return Err(DriverError::new(
                 ErrorKind::SecretConflict,
                 format!(
                     "{self} exists and does not belong to this Database: delete or rename it, or give the Database another name"
                 ),
+            ));
+        }
+        if secret.immutable == Some(true) || secret.type_.as_deref() != Some(self.kind.as_str()) {
+            return Err(DriverError::new(
+                ErrorKind::SecretConflict,
+                format!("{self} is immutable, or not of type {}: delete it, and it is made anew", self.kind),
             ));
         }
         let stored = secret.data.as_ref().and_then(|data| data.get(PASSWORD));
@@ -97,6 +106,12 @@ impl BindingSecret {
         Ok(password)
     }
 
+    /// Whether the Secret has been completed, so that an application may have logged in with it.
+    pub(super) async fn is_handed_out(&self) -> Result<bool> {
+        let secret = self.read().await?.filter(|secret| self.owns(secret));
+        Ok(secret.and_then(|secret| secret.data).is_some_and(|data| data.contains_key(URI)))
+    }
+
     /// Makes the Secret carry exactly those keys, labels and annotations, besides what others have added.
     pub(super) async fn complete(
         &mut self,
@@ -107,6 +122,10 @@ impl BindingSecret {
         let uid = self.stored.as_ref().and_then(|secret| secret.metadata.uid.clone());
         self.stored = Some(self.apply(uid, data, labels, annotations).await?);
         Ok(())
+    }
+
+    fn owns(&self, secret: &KubernetesSecret) -> bool {
+        secret.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.owner.uid)
     }
 
     async fn read(&self) -> Result<Option<KubernetesSecret>> {

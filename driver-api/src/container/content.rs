@@ -9,6 +9,9 @@ use crate::api::SecretTemplate;
 use crate::driver::{Login, Server};
 use crate::error::{DriverError, ErrorKind, Result};
 
+/// How many steps a template may take. A plain one takes about a dozen.
+const TEMPLATE_FUEL: u64 = 50_000;
+
 /// What RFC 3986 leaves unescaped everywhere.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -55,6 +58,7 @@ pub(super) fn with_template(
     let mut all = keys.clone();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(TEMPLATE_FUEL));
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     for (key, text) in template.iter().flat_map(|template| &template.data) {
         let invalid = |why: String| {
@@ -63,6 +67,11 @@ pub(super) fn with_template(
                 format!("spec.secretTemplate.data[{key:?}] {why}: correct the spec"),
             )
         };
+        // What the API server takes as a key of a Secret.
+        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if key.is_empty() || key.len() > 253 || !key.chars().all(is_key) {
+            return Err(invalid("is not a name for a key of a Secret".to_owned()));
+        }
         if keys.contains_key(key) || key == "certificates" {
             return Err(invalid("is a standard key, which a template cannot set".to_owned()));
         }
@@ -117,7 +126,10 @@ mod tests {
 
     #[test]
     fn a_bad_template_is_refused_by_its_key() {
-        for (key, text) in [("dsn", "{{ hots }}"), ("dsn", "{{ host"), ("uri", "x")] {
+        let endless = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}";
+        for (key, text) in
+            [("dsn", "{{ hots }}"), ("dsn", "{{ host"), ("uri", "x"), ("d s n", "x"), ("dsn", endless)]
+        {
             let error = with_template(&keys("hunter2", "h"), Some(&template(key, text))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             let message = error.chain();

@@ -50,6 +50,10 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         ));
     }
 
+    if !database_exists {
+        run.check_begun_here(&server)?;
+    }
+
     run.record.guard().await?;
     let phase = if was_created { DatabasePhase::Created } else { DatabasePhase::Creating };
     run.record.claim(phase, &server.to_string(), &target.name).await?;
@@ -105,7 +109,7 @@ fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: BTreeMap<String, V
         .map_err(|error| DriverError::new(ErrorKind::Invalid, format!("spec.parameters: {error}")))
 }
 
-/// Renders the template before anything is made, so that a bad one leaves nothing half done.
+/// Renders the template before anything is made, so that one that does not render leaves nothing half done.
 fn check_template<D: Driver>(
     server: &Server,
     target: &Target,

@@ -3,6 +3,7 @@
 use tracing::info;
 
 use super::Run;
+use super::binding::BindingSecret;
 use super::credentials;
 use crate::api::DatabasePhase;
 use crate::driver::{Driver, Presence};
@@ -17,17 +18,22 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         info!("the Database is not guarded: nothing of it is on a server");
         return Ok(());
     }
-    match Intent::of(run.record.live()) {
-        Intent::BackupThenDelete if run.record.was_created() => return Err(no_final_backup()),
-        Intent::Retain => return retain::<D>(run).await,
-        Intent::Keep | Intent::Delete | Intent::BackupThenDelete => {}
+    let intent = Intent::of(run.record.live());
+    if intent == Intent::Retain {
+        return retain::<D>(run).await;
+    }
+    if intent == Intent::BackupThenDelete && may_hold_rows::<D>(run).await? {
+        return Err(no_final_backup());
     }
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
     let target = run.target::<D>();
     let mut session = driver.connect(&server, &target).await?;
-    run.record.claim(DatabasePhase::DeletionRequested, &server.to_string(), &target.name).await?;
     let before = driver.observe(&mut session, &target, None).await?;
+    if !matches!(before, Presence::Ours { .. }) {
+        run.check_begun_here(&server)?;
+    }
+    run.record.claim(DatabasePhase::DeletionRequested, &server.to_string(), &target.name).await?;
     run.record.advance(DatabasePhase::DeletionInProgress).await?;
     match before {
         Presence::Ours { .. } => {
@@ -48,6 +54,15 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     }
     run.record.advance(DatabasePhase::Deleted).await?;
     run.record.release().await
+}
+
+/// Whether an application may have written rows: the database was complete once, or its login was handed out
+/// by a run that died before it could say so.
+async fn may_hold_rows<D: Driver>(run: &Run<'_>) -> Result<bool> {
+    if run.record.was_created() {
+        return Ok(true);
+    }
+    BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE).is_handed_out().await
 }
 
 /// Leaves the database where it is. The server is not asked: it may be gone for good.

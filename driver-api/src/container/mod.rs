@@ -32,7 +32,7 @@ use tracing::{Instrument, info, info_span};
 use self::env::Assignment;
 use self::outcome::Outcome;
 use self::report::{Loaded, Record};
-use crate::driver::{Driver, Mark, Target};
+use crate::driver::{Driver, Mark, Server, Target, host_port};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::lifecycle::Operation;
 use crate::names::database_name;
@@ -117,17 +117,33 @@ impl Run<'_> {
         self.hidden.push(secret.clone());
     }
 
-    /// The database that this run is about. Where one is recorded, its name holds.
+    /// The database that this run is about. Where one has been begun, its recorded name holds.
     fn target<D: Driver>(&self) -> Target {
-        let live = self.record.live();
         let mark = Mark::new(&self.assignment.cluster_id, &self.assignment.uid);
-        Target::new(database_name(live), mark, D::MAX_USERNAME)
+        let begun = self.record.begun().and_then(|status| status.database.clone());
+        Target::new(begun.unwrap_or_else(|| database_name(self.record.live())), mark, D::MAX_USERNAME)
     }
 
-    /// The server as `host:port`, without a look at its credentials.
+    /// The server, as `host:port`, that the database is on or is to be made on.
     fn server_name<D: Driver>(&self) -> String {
         let connect = &self.record.live().spec.connect;
-        format!("{}:{}", connect.host, connect.port().unwrap_or(D::DEFAULT_PORT))
+        let begun = self.record.begun().and_then(|status| status.server.clone());
+        begun.unwrap_or_else(|| host_port(&connect.host, connect.port().unwrap_or(D::DEFAULT_PORT)))
+    }
+
+    /// Fails where the database was begun on another server than `server`, on which nothing of it is found.
+    ///
+    /// What is on the other one would be forgotten.
+    fn check_begun_here(&self, server: &Server) -> Result<()> {
+        match self.record.begun().and_then(|status| status.server.as_deref()) {
+            Some(begun) if begun != server.to_string() => Err(DriverError::new(
+                ErrorKind::DatabaseMissing,
+                format!(
+                    "the database was begun on {begun}, and nothing of it is on {server}: set spec.connect back, or delete the Database with spec.deletionPolicy Retain"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The error's sentence without any secret of this run.

@@ -87,6 +87,11 @@ impl Record {
         self.live.status.clone().unwrap_or_default()
     }
 
+    /// The status, if the work on a server has begun: only then it says where.
+    pub(super) fn begun(&self) -> Option<&DatabaseStatus> {
+        self.live.status.as_ref().filter(|_| self.live.is_guarded())
+    }
+
     /// Whether the database has been complete once, so that it may hold rows.
     pub(super) fn was_created(&self) -> bool {
         self.live.status.as_ref().is_some_and(|status| status.created_at.is_some())
@@ -102,8 +107,15 @@ impl Record {
             "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
             "metadata": {"name": self.live.metadata.name, "uid": self.uid, "finalizers": [FINALIZER]},
         });
-        self.live =
-            self.patch(&PatchParams::apply(DRIVER_FIELD_MANAGER).force(), &Patch::Apply(&patch)).await?;
+        match self.patch(&PatchParams::apply(DRIVER_FIELD_MANAGER).force(), &Patch::Apply(&patch)).await {
+            Ok(live) => self.live = live,
+            Err(error) => {
+                // The API server takes no finalizer on an object that is being deleted, and no other uid.
+                self.reload().await?;
+                self.check_due()?;
+                return Err(kubernetes("cannot set the finalizer on the Database", error));
+            }
+        }
         info!(finalizer = FINALIZER, "guarded the Database");
         self.check_due()
     }
@@ -169,8 +181,8 @@ impl Record {
         let phase = self.live.phase().unwrap_or(DatabasePhase::Creating);
         let written = self
             .write(phase, |status| {
-                status.server.get_or_insert_with(|| server.to_owned());
-                status.database.get_or_insert_with(|| database.to_owned());
+                status.server = Some(server.to_owned());
+                status.database = Some(database.to_owned());
                 status.active_operation = None;
                 status.observed_generation = Some(generation);
                 status.conditions.set(READY, false, kind.reason(), message, generation, &now);
@@ -195,13 +207,18 @@ impl Record {
             let patch = json!({"metadata": {
                 "uid": self.uid, "resourceVersion": self.live.metadata.resource_version, "finalizers": rest,
             }});
-            match self.patch_once(&PatchParams::default(), &Patch::Merge(&patch)).await {
+            match self.patch(&PatchParams::default(), &Patch::Merge(&patch)).await {
                 Ok(_) => {
                     info!(finalizer = FINALIZER, "released the Database");
                     return Ok(());
                 }
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.reload().await?,
+                Err(kube::Error::Api(status)) if status.is_conflict() => {
+                    if self.reload().await.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+                        // It is gone, which is what was wanted.
+                        return Ok(());
+                    }
+                }
                 Err(error) => return Err(kubernetes("cannot take the finalizer off the Database", error)),
             }
         }
@@ -259,21 +276,8 @@ impl Record {
         self.api.patch_status(self.name(), &parameters, &Patch::Merge(&patch)).await
     }
 
-    async fn patch(&self, parameters: &PatchParams, patch: &Patch<&serde_json::Value>) -> Result<Database> {
-        self.patch_once(parameters, patch).await.map_err(|error| match &error {
-            // The API server takes no finalizer on an object that is being deleted, and no other uid.
-            kube::Error::Api(status)
-                if status.is_invalid() || status.is_conflict() || status.is_not_found() =>
-            {
-                DriverError::new(ErrorKind::Superseded, "the Database was deleted meanwhile")
-                    .with_source(error)
-            }
-            _ => kubernetes("cannot write the Database", error),
-        })
-    }
-
     #[expect(clippy::disallowed_methods, reason = "this is the one module that writes finalizers")]
-    async fn patch_once(
+    async fn patch(
         &self,
         parameters: &PatchParams,
         patch: &Patch<&serde_json::Value>,

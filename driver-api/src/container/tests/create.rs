@@ -116,6 +116,40 @@ async fn a_database_that_got_lost_is_not_replaced_by_an_empty_one() {
 }
 
 #[tokio::test]
+async fn a_half_made_database_is_not_made_again_on_another_server() {
+    let world = World::new();
+    world.api.fault_at(4, super::api_server::Fault::KilledBefore);
+    assert_eq!(world.try_run(Operation::Create).await, None);
+    world.api.fault_at(usize::MAX, super::api_server::Fault::KilledBefore);
+    world.api.edit(|database| database["spec"]["connect"]["host"] = json!("other.example.com"));
+    let world = World { server: crate::testkit::MemoryServer::default(), ..world };
+    assert_failed(&world.run(Operation::Create).await, ErrorKind::DatabaseMissing);
+    assert_eq!(world.server.counts(), (0, 0));
+    assert_eq!(world.api.database().unwrap()["status"]["server"], "db.example.com:1");
+}
+
+#[tokio::test]
+async fn the_name_of_a_database_that_was_begun_holds() {
+    let world = World::created().await;
+    // As if a later version derived another name.
+    world.api.edit(|database| database["spec"]["name"] = json!("renamed"));
+    assert_eq!(world.run(Operation::Create).await, Outcome::Done);
+    assert_eq!((world.server.counts(), world.secret("database").unwrap()), ((1, 1), "orders".to_owned()));
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_written_is_named() {
+    let world = World::created().await;
+    let mut secret = world.api.secret().unwrap();
+    secret["immutable"] = json!(true);
+    world.api.set_secret(Some(secret));
+    let outcome = world.run(Operation::Create).await;
+    assert!(assert_failed(&outcome, ErrorKind::SecretConflict).contains("delete it"));
+    world.api.set_secret(None);
+    assert_eq!(world.run(Operation::Create).await, Outcome::Done);
+}
+
+#[tokio::test]
 async fn an_unknown_parameter_is_refused_by_name_and_stalls() {
     let world = World::with(&json!({"parameters": {"colour": "blue"}}));
     let outcome = world.run(Operation::Create).await;

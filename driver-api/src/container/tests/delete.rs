@@ -6,6 +6,7 @@ use super::{World, assert_failed};
 use crate::container::outcome::Outcome;
 use crate::error::ErrorKind;
 use crate::lifecycle::Operation;
+use crate::testkit::MemoryServer;
 
 #[tokio::test]
 async fn delete_drops_first_and_takes_the_finalizer_off_last() {
@@ -93,6 +94,52 @@ async fn without_a_final_backup_the_database_stays_and_says_why() {
     world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
     assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
     assert_eq!(world.server.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_login_that_was_handed_out_keeps_the_database_even_before_it_is_called_created() {
+    let world = World::with(&json!({"deletionPolicy": "BackupThenDelete"}));
+    // The Secret is complete, and the run dies before it writes Created.
+    world.api.fault_at(4, super::api_server::Fault::KilledAfter);
+    assert_eq!(world.try_run(Operation::Create).await, None);
+    world.api.fault_at(usize::MAX, super::api_server::Fault::KilledAfter);
+    assert!(world.login_works());
+    world.api.delete();
+    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Unsupported);
+    assert_eq!(world.server.counts(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_half_made_database_needs_no_backup() {
+    let world = World::with(&json!({"deletionPolicy": "BackupThenDelete"}));
+    world.api.fault_at(4, super::api_server::Fault::KilledBefore);
+    assert_eq!(world.try_run(Operation::Create).await, None);
+    world.api.fault_at(usize::MAX, super::api_server::Fault::KilledBefore);
+    world.api.delete();
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!((world.api.database(), world.server.counts()), (None, (0, 0)));
+}
+
+#[tokio::test]
+async fn a_database_on_another_server_than_the_spec_names_is_not_forgotten() {
+    let world = World::created().await;
+    let original = world.server.clone();
+    let move_to = |host: &str| {
+        let host = host.to_owned();
+        move |database: &mut serde_json::Value| database["spec"]["connect"]["host"] = json!(host)
+    };
+    world.api.edit(move_to("other.example.com"));
+    let world = World { server: MemoryServer::default(), ..world };
+    world.api.delete();
+    let outcome = world.run(Operation::Delete).await;
+    let message = assert_failed(&outcome, ErrorKind::DatabaseMissing);
+    assert!(message.contains("was begun on db.example.com:1"), "{message}");
+    assert!(world.api.database().is_some());
+    // Repairing the cause is enough.
+    world.api.edit(move_to("db.example.com"));
+    let world = World { server: original, ..world };
+    assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!((world.api.database(), world.server.counts()), (None, (0, 0)));
 }
 
 #[tokio::test]
