@@ -86,7 +86,7 @@ pub struct BackupStatus {
     /// How far the work got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<BackupPhase>,
-    /// `Ready`: the backup is complete. `Stalled`: no further attempt is made until something changes.
+    /// `Ready`: the backup is complete. `Stalled`: repeating cannot help, so something has to change first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::schema::conditions")]
     pub conditions: Vec<Condition>,

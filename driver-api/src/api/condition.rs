@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 /// Condition type: the object is what its spec asks for, as far as the last run could see.
 pub const READY: &str = "Ready";
 
-/// Condition type: no further attempt is made until somebody changes something.
+/// Condition type: repeating cannot help, so something has to change first. It is tried again all the same,
+/// every 30 minutes.
 pub const STALLED: &str = "Stalled";
 
 /// A pure view on a list of conditions.

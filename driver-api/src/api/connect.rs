@@ -44,13 +44,14 @@ impl Connect {
 /// Transport security between driver and server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.mode) || !(self.mode in ['verify-ca', 'verify-full']) || has(self.ca)").message("modes verify-ca and verify-full need ca"))]
+#[x_kube(validation = Rule::new("!has(self.mode) || self.mode != 'verify-ca' || has(self.ca)").message("mode verify-ca needs ca"))]
 pub struct Tls {
     /// `disable`: plain text. `require`: encrypted, the certificate is not checked. `verify-ca`: it must be
     /// signed by `ca`. `verify-full`: and it must name the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
-    /// The authorities, in PEM, that sign the server's certificate.
+    /// The authorities, in PEM, that sign the server's certificate. Default in mode `verify-full`: the public
+    /// ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<TlsCa>,
     /// The certificate by which the driver shows who it is.

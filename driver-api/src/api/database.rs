@@ -192,8 +192,8 @@ pub struct DatabaseStatus {
     /// How far the work got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<DatabasePhase>,
-    /// `Ready`: the database is what the spec asks for. `Stalled`: no further attempt is made until
-    /// something changes.
+    /// `Ready`: the database is what the spec asks for. `Stalled`: repeating cannot help, so
+    /// something has to change first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::schema::conditions")]
     pub conditions: Vec<Condition>,

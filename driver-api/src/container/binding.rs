@@ -133,6 +133,7 @@ impl BindingSecret {
     }
 
     /// Creates the Secret; `None` if there is one of that name.
+    #[expect(clippy::disallowed_methods, reason = "this is the one module that writes Secrets")]
     async fn create(&self, password: &Secret) -> Result<Option<KubernetesSecret>> {
         let secret = KubernetesSecret {
             metadata: self.metadata(None, BTreeMap::new(), BTreeMap::new()),

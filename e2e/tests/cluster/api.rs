@@ -113,14 +113,15 @@ async fn a_wrong_connection_is_refused_with_a_sentence() {
             rule(port(json!("1")), port(json!("0")), range),
             rule(tls(json!({"mode": "require"})), tls(json!({"mode": "prefer"})), "Unsupported value"),
             rule(
-                tls(json!({"mode": "verify-full", "ca": pem})),
-                tls(json!({"mode": "verify-full"})),
-                "modes verify-ca and verify-full need ca",
-            ),
-            rule(
                 tls(json!({"mode": "verify-ca", "ca": pem})),
                 tls(json!({"mode": "verify-ca"})),
-                "modes verify-ca and verify-full need ca",
+                "mode verify-ca needs ca",
+            ),
+            rule(
+                // The public authorities are the default.
+                tls(json!({"mode": "verify-full"})),
+                tls(json!({"mode": "verify-ca", "clientCertificate": {"secretName": "c"}})),
+                "mode verify-ca needs ca",
             ),
             rule(
                 tls(json!({"ca": {"valueFrom": {"configMapKeyRef": secret}}})),
