@@ -18,7 +18,6 @@ pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The name is a function of what the Job is for, so an existing Job of ours *is* the one: we, or another
 /// operator, have created it and not seen it yet.
-#[expect(clippy::disallowed_methods, reason = "this is the one module that creates Jobs")]
 pub async fn launch(client: Client, job: &Job) -> Result<Job, LaunchError> {
     let name = job.metadata.name.clone().unwrap_or_default();
     match timeout(LAUNCH_TIMEOUT, create(client, job, &name)).await {
@@ -27,6 +26,7 @@ pub async fn launch(client: Client, job: &Job) -> Result<Job, LaunchError> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one module that creates Jobs")]
 async fn create(client: Client, job: &Job, name: &str) -> Result<Job, LaunchError> {
     let namespace = job.metadata.namespace.clone().unwrap_or_default();
     let api: Api<Job> = Api::namespaced(client, &namespace);
