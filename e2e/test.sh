@@ -56,7 +56,12 @@ if SERVERS="postgresql-15 postgresql-17 postgresql-18" "$here/up.sh" && "$here/r
   export DB_OPERATOR_TEST_POSTGRESQL
   suite "postgresql, conformance" cargo test -p db-operator-driver-postgresql --features conformance --test conformance
   suite "charts" charts/test.sh --cluster
-  suite "cluster" cargo test -p db-operator-e2e -- --test-threads 6
+  on_any_cluster=(--test-threads 6)
+  if [[ ${CLUSTER:-} == current ]]; then
+    note "not shown on this cluster, for its audit log is out of reach: what a create costs the API server"
+    on_any_cluster+=(--skip a_create_costs_the_api_server)
+  fi
+  suite "cluster" cargo test -p db-operator-e2e -- "${on_any_cluster[@]}"
 else
   ((failed += 1))
   say "the cluster did not come up: its tests have not run"
