@@ -99,14 +99,30 @@ async fn a_deletion_waits_for_a_server_that_is_down_and_ends_when_it_is_back() {
     .await;
 }
 
+#[tokio::test]
+async fn a_database_whose_server_is_gone_for_good_can_be_let_go_with_retain() {
+    with_namespace("delete_gone", async |test| {
+        test.leaves_databases();
+        let own = OwnService::new(&test, "postgresql-18").await?;
+        own.up().await?;
+        test.create_ready(&database("orders").host(&own.host()).admin_secret("postgresql-18-admin")).await?;
+        own.down().await?;
+        test.begin_delete("orders").await?;
+        test.refused("orders", "Unreachable").await?;
+        test.patch("orders", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+        test.gone("orders").await
+    })
+    .await;
+}
+
 /// A Service of the test's own in front of a server, which can be taken down.
-struct OwnService {
+pub(crate) struct OwnService {
     test: Context,
     address: String,
 }
 
 impl OwnService {
-    async fn new(test: &Context, server: &str) -> Result<Self> {
+    pub(crate) async fn new(test: &Context, server: &str) -> Result<Self> {
         let service: Service = serde_json::from_value(json!({
             "metadata": {"name": "own"}, "spec": {"ports": [{"name": "db", "port": 5432}]},
         }))?;
@@ -117,11 +133,11 @@ impl OwnService {
         Ok(Self { test: test.clone(), address: address.context("the server has no pod")? })
     }
 
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("own.{}.svc.cluster.local", self.test.namespace)
     }
 
-    async fn up(&self) -> Result<()> {
+    pub(crate) async fn up(&self) -> Result<()> {
         let endpoints: EndpointSlice = serde_json::from_value(json!({
             "metadata": {"name": "own", "labels": {"kubernetes.io/service-name": "own"}},
             "addressType": "IPv4", "endpoints": [{"addresses": [self.address], "conditions": {"ready": true}}],

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use driver_api::api::Database;
-use e2e::{Context, OPERATOR_NAMESPACE, PATIENCE, address, client, database, until, with_namespace};
+use e2e::{
+    Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, SOON, address, client, database, ready, until,
+    with_namespace,
+};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -15,6 +18,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+
+use crate::deletion::OwnService;
 
 /// Held by tests that change the Deployment, one at a time.
 static DEPLOYMENT: Mutex<()> = Mutex::const_new(());
@@ -126,6 +131,31 @@ async fn databases_are_made_though_the_operator_is_killed_meanwhile() {
         each_has_one_job(&test).await?;
         // And it deletes as ever.
         try_join_all(DATABASES.map(|name| test.delete(name))).await?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_storm_in_one_namespace_does_not_starve_another() {
+    with_namespace("storm", async |test| {
+        // A server of our own, for the cap is per server.
+        let server = OwnService::new(&test, "postgresql-18").await?;
+        server.up().await?;
+        test.put_secret("wrong", json!({"username": "postgres", "password": "wrong"})).await?;
+        // More than the default cap, and each holds its slot until it has failed for good.
+        for number in 0..10 {
+            test.create(&database(&format!("failing-{number}")).host(&server.host()).admin_secret("wrong"))
+                .await?;
+        }
+        test.refused("failing-0", "AuthenticationFailed").await?;
+        let host = server.host();
+        let other = tokio::spawn(with_namespace("calm", async move |calm| {
+            calm.create(&database("orders").host(&host).admin_secret("postgresql-18-admin")).await?;
+            calm.until("orders", SOON, "Ready in spite of the storm", ready).await?;
+            calm.delete("orders").await
+        }));
+        other.await?;
         Ok(())
     })
     .await;
