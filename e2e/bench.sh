@@ -10,4 +10,4 @@ SERVERS=postgresql-17 "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
 step "building the benchmark" cargo build --quiet --release -p db-operator-e2e --bin bench
-"${CARGO_TARGET_DIR:-target}/release/bench"
+"$CARGO_TARGET_DIR/release/bench"

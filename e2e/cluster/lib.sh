@@ -43,6 +43,9 @@ cache="${DB_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/db-operator}"
   api_port=6443
 }
 
+# A fresh clone finds our dependencies compiled.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
+
 mkdir -p "$cache/locks"
 
 say() { printf '==> %s\n' "$*" >&2; }

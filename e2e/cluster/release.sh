@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/images.sh"
 
 target=x86_64-unknown-linux-musl
-binaries="${CARGO_TARGET_DIR:-$checkout/target}/$target/release"
+binaries="$CARGO_TARGET_DIR/$target/release"
 
 # Our images: name, folder of the Containerfile. The binary has the image's name.
 our_images=(
