@@ -20,7 +20,7 @@ use crate::error::LaunchError;
 use crate::facts::{Facts, Surroundings};
 use crate::job::{self, Settings};
 use crate::jobs::KnownJob;
-use crate::launch::launch;
+use crate::launch::{is_refused_for_good, launch};
 use crate::metrics::{Metrics, OfOperation, Reason};
 use crate::report::{Notice, Voice, labels, left_in_place, notice};
 use crate::room::Limits;
@@ -36,6 +36,9 @@ const LAUNCH_INTERVAL: Duration = Duration::from_secs(3);
 
 /// It grows to that many times [`LAUNCH_INTERVAL`].
 const LAUNCH_INTERVALS: u32 = 10;
+
+/// How often the API server is asked whether a namespace is terminating, where no launch tells.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What reconciliations share.
 pub struct Context {
@@ -103,7 +106,7 @@ impl Context {
             now: Timestamp::now(),
             operator_namespace: &self.settings.namespace,
             resync: self.resync,
-            driver_registered: world.drivers.contains_key(&database.spec.driver),
+            driver: world.registered(&database.spec.driver),
         };
         let uid = database.metadata.uid.as_deref().unwrap_or_default();
         Facts::of(database, world.jobs.of(uid), &around)
@@ -143,12 +146,18 @@ pub async fn reconcile(database: Arc<Database>, operator: Arc<Context>) -> Resul
 /// Launches where a launch was decided. Answers what came of the decision.
 async fn act(operator: &Context, database: &Database, decision: Decision) -> Result<Decision, LaunchError> {
     let uid = database.metadata.uid.as_deref().unwrap_or_default();
-    let Decision::Launch(due) = decision else {
-        operator.world().leave_queue(uid);
-        return Ok(decision);
+    let due = match decision {
+        Decision::Launch(due) => due,
+        Decision::Stuck(Stuck::UnknownDriver { probe: true }) if is_terminating(operator, database).await => {
+            Launch::RELEASE
+        }
+        Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => {
+            operator.world().leave_queue(uid);
+            return Ok(decision);
+        }
     };
-    let Some(driver) = operator.world().drivers.get(&database.spec.driver).cloned() else {
-        return Ok(Decision::Stuck(Stuck::UnknownDriver));
+    let Some(driver) = operator.world().driver_for(due.operation, &database.spec.driver) else {
+        return Ok(Decision::Stuck(Stuck::UnknownDriver { probe: false }));
     };
     let settings = &operator.settings;
     let has_slot =
@@ -179,6 +188,14 @@ async fn act(operator: &Context, database: &Database, decision: Decision) -> Res
     }
 }
 
+/// Whether the namespace of a Database takes no Job any more. Without its Driver there is none to be refused.
+async fn is_terminating(operator: &Context, database: &Database) -> bool {
+    let driver = operator.world().driver_for(Operation::Release, &database.spec.driver);
+    let Some(driver) = driver else { return false };
+    let probe = job::probe(database, &driver, &operator.settings);
+    is_refused_for_good(operator.client.clone(), &probe).await
+}
+
 /// Where the namespace takes no Job any more, a `release` in our own lets the Database go.
 async fn launch_or_release(
     operator: &Context,
@@ -189,8 +206,7 @@ async fn launch_or_release(
     let (client, settings) = (&operator.client, &operator.settings);
     match launch(client.clone(), &job::build(database, driver, due, settings)).await {
         Err(LaunchError::NamespaceTerminating { .. }) if Intent::of(database) != Intent::Keep => {
-            let release = Launch { operation: Operation::Release, attempt: 1, after_lost_work: false };
-            launch(client.clone(), &job::build(database, driver, &release, settings)).await
+            launch(client.clone(), &job::build(database, driver, &Launch::RELEASE, settings)).await
         }
         result => result,
     }
@@ -252,10 +268,14 @@ fn look_again(decision: &Decision) -> Action {
         }
         Decision::Wait(Wait::Slot) => Action::requeue(SLOT_INTERVAL),
         Decision::Settled(Settled::Current { verify_in: Some(left) }) => Action::requeue(*left),
+        Decision::Stuck(Stuck::UnknownDriver { probe: true }) => Action::requeue(PROBE_INTERVAL),
         Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended)
         | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)
         | Decision::Stuck(
-            Stuck::Contradiction | Stuck::UnknownDriver | Stuck::NoPod { .. } | Stuck::NotRunning { .. },
+            Stuck::Contradiction
+            | Stuck::UnknownDriver { probe: false }
+            | Stuck::NoPod { .. }
+            | Stuck::NotRunning { .. },
         ) => Action::await_change(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use driver_api::api::{BackupPhase, DatabasePhase};
 use driver_api::lifecycle::{Intent, Operation};
 
-use crate::facts::{Facts, JobFact, Progress};
+use crate::facts::{Facts, JobFact, Progress, Registered};
 use crate::jobs::Pods;
 
 /// The wait before the second attempt. It doubles with each further one.
@@ -59,6 +59,11 @@ pub struct Launch {
     pub after_lost_work: bool,
 }
 
+impl Launch {
+    /// The first attempt to let a Database go.
+    pub const RELEASE: Self = Self { operation: Operation::Release, attempt: 1, after_lost_work: false };
+}
+
 /// What a Database waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -100,7 +105,10 @@ pub enum Stuck {
     /// The phase says that it is being deleted, and nobody deletes it.
     Contradiction,
     /// No `Driver` of that name is registered.
-    UnknownDriver,
+    UnknownDriver {
+        /// Whether to ask the API server if the namespace is terminating: another Driver can then let it go.
+        probe: bool,
+    },
     /// The Job has no pod: a quota, an admission policy, or a service account that is missing.
     NoPod {
         /// The Job.
@@ -180,8 +188,15 @@ pub fn decide(facts: &Facts) -> Decision {
     let operation = if released { Operation::Release } else { operation };
     match next_attempt(facts, operation) {
         Err(wait) => Decision::Wait(wait),
-        Ok(_) if !facts.driver_registered => Decision::Stuck(Stuck::UnknownDriver),
-        Ok(launch) => Decision::Launch(launch),
+        Ok(launch) => match facts.driver {
+            Registered::Named => Decision::Launch(launch),
+            // To let go takes no engine.
+            Registered::Others if operation == Operation::Release => Decision::Launch(launch),
+            Registered::Others => {
+                Decision::Stuck(Stuck::UnknownDriver { probe: facts.intent != Intent::Keep })
+            }
+            Registered::None => Decision::Stuck(Stuck::UnknownDriver { probe: false }),
+        },
     }
 }
 

@@ -13,7 +13,6 @@ use crate::job::JobName;
 use crate::jobs::{JobState, KnownJob, Pods};
 
 /// What a decision about one Database rests on.
-#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// How far the work got.
@@ -32,12 +31,23 @@ pub struct Facts {
     pub generation: i64,
     /// Whether somebody asks for an attempt by annotation, and how.
     pub wishes: Wishes,
-    /// Whether a `Driver` of that name is registered.
-    pub driver_registered: bool,
+    /// Which `Driver` there is for it.
+    pub driver: Registered,
     /// The Job that last completed its operation.
     pub completed: Option<JobName>,
     /// Its Jobs, in no particular order.
     pub jobs: Vec<JobFact>,
+}
+
+/// Which `Driver` there is for a Database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The one that it names.
+    Named,
+    /// Only others, whose images can do what needs no engine.
+    Others,
+    /// None at all.
+    None,
 }
 
 /// The values of the annotations that ask for a run.
@@ -114,8 +124,8 @@ pub struct Surroundings<'a> {
     pub operator_namespace: &'a str,
     /// How often a Database is verified unasked.
     pub resync: Option<Duration>,
-    /// Whether a `Driver` of the Database's is registered.
-    pub driver_registered: bool,
+    /// Which `Driver` there is for the Database.
+    pub driver: Registered,
 }
 
 impl Facts {
@@ -147,7 +157,7 @@ impl Facts {
             verify_in,
             generation,
             wishes,
-            driver_registered: around.driver_registered,
+            driver: around.driver,
             completed: status.last_completed_job.as_deref().and_then(|name| name.parse().ok()),
             jobs: jobs
                 .iter()

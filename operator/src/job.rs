@@ -182,6 +182,16 @@ pub fn build(database: &Database, driver: &DriverRegistration, launch: &Launch, 
     }
 }
 
+/// A Job to ask with, by a dry run, whether the namespace of `database` still takes one.
+///
+/// It is the `release`, in the wrong place: even if it were created, it would have no credentials, no service
+/// account and no say.
+pub fn probe(database: &Database, driver: &DriverRegistration, settings: &Settings) -> Job {
+    let mut job = build(database, driver, &Launch::RELEASE, settings);
+    job.metadata.namespace.clone_from(&database.metadata.namespace);
+    job
+}
+
 /// Labels of Job and pod. Those that we find our Jobs by are not the platform team's to set.
 fn labels(
     database: &Database,

@@ -47,6 +47,22 @@ async fn create(client: Client, job: &Job, name: &str) -> Result<Job, LaunchErro
     }
 }
 
+/// Whether the namespace of `job` takes none any more because it is being deleted.
+///
+/// A dry run goes through the same admission as a launch, and creates nothing.
+pub async fn is_refused_for_good(client: Client, job: &Job) -> bool {
+    match timeout(LAUNCH_TIMEOUT, dry_run(client, job)).await {
+        Ok(Err(kube::Error::Api(status))) => is_terminating(&status),
+        Ok(Ok(_) | Err(_)) | Err(_) => false,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one module that creates Jobs")]
+async fn dry_run(client: Client, job: &Job) -> kube::Result<Job> {
+    let api: Api<Job> = Api::namespaced(client, job.metadata.namespace.as_deref().unwrap_or_default());
+    api.create(&PostParams { dry_run: true, ..PostParams::default() }, job).await
+}
+
 fn is_same(existing: &Job, job: &Job) -> bool {
     let label = |job: &Job, name: &str| job.metadata.labels.as_ref()?.get(name).cloned();
     [UID_LABEL, OPERATION_LABEL].iter().all(|name| {

@@ -69,8 +69,8 @@ pub fn notice<'a>(
                 database.phase().map_or_else(|| "empty".to_owned(), |phase| format!("{phase:?}")),
             ),
         ),
-        Stuck::UnknownDriver => {
-            Notice::warning("UnknownDriver", unknown_driver(&database.spec.driver, drivers))
+        Stuck::UnknownDriver { probe: _ } => {
+            Notice::warning("UnknownDriver", unknown_driver(database, drivers))
         }
         Stuck::NoPod { job } => Notice::warning(
             "JobHasNoPod",
@@ -87,12 +87,18 @@ pub fn notice<'a>(
     })
 }
 
-fn unknown_driver<'a>(driver: &str, drivers: impl Iterator<Item = &'a String>) -> String {
+fn unknown_driver<'a>(database: &Database, drivers: impl Iterator<Item = &'a String>) -> String {
     let registered: Vec<_> = drivers.map(String::as_str).collect();
     let registered = if registered.is_empty() { "none".to_owned() } else { registered.join(", ") };
-    format!(
-        "no Driver named {driver} is registered (registered: {registered}): a platform team registers one by a Driver object; spec.driver cannot be changed, so with a wrong name delete this Database and create it again"
-    )
+    let driver = &database.spec.driver;
+    let next = if database.is_being_deleted() {
+        format!(
+            "this Database was begun with it and is being deleted, which goes on once a platform team registers Driver {driver} again, whatever spec.deletionPolicy says"
+        )
+    } else {
+        "a platform team registers one by a Driver object; spec.driver cannot be changed, so with a wrong name delete this Database and create it again".to_owned()
+    };
+    format!("no Driver named {driver} is registered (registered: {registered}): {next}")
 }
 
 fn retained_notice(database: &Database) -> Notice {
@@ -137,7 +143,7 @@ pub fn labels(decision: &Decision) -> OfDecision {
         Decision::Settled(Settled::Current { .. }) => ("settled", "current"),
         Decision::Settled(Settled::NothingLeft) => ("settled", "nothing-left"),
         Decision::Stuck(Stuck::Contradiction) => ("stuck", "contradiction"),
-        Decision::Stuck(Stuck::UnknownDriver) => ("stuck", "unknown-driver"),
+        Decision::Stuck(Stuck::UnknownDriver { .. }) => ("stuck", "unknown-driver"),
         Decision::Stuck(Stuck::NoPod { .. }) => ("stuck", "no-pod"),
         Decision::Stuck(Stuck::NotRunning { .. }) => ("stuck", "not-running"),
     };
@@ -260,7 +266,7 @@ mod tests {
         let job = "dbo-create-0123456789-1-1".to_owned();
         let cases = [
             (Stuck::Contradiction, vec!["status.phase is Deleted, and"]),
-            (Stuck::UnknownDriver, vec!["engine", "engine-2, engine-3"]),
+            (Stuck::UnknownDriver { probe: false }, vec!["engine", "engine-2, engine-3"]),
             (
                 Stuck::NoPod { job: job.clone() },
                 vec![&*job, "namespace shop", "db-operator-tenant -n shop", "quota"],

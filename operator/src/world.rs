@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driver_api::api::{Database, DriverRegistration};
+use driver_api::lifecycle::Operation;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::decide::is_past;
-use crate::facts::is_trusted;
+use crate::facts::{Registered, is_trusted};
 use crate::jobs::{Jobs, KnownJob};
 use crate::room::{Limits, Load, Place};
 
@@ -34,6 +35,24 @@ struct Waiter {
 }
 
 impl World {
+    /// Which Driver there is for a Database that names `driver`.
+    pub fn registered(&self, driver: &str) -> Registered {
+        if self.drivers.contains_key(driver) {
+            Registered::Named
+        } else if self.drivers.is_empty() {
+            Registered::None
+        } else {
+            Registered::Others
+        }
+    }
+
+    /// The Driver whose image is to run `operation`: the one named, and for `release`, which takes no engine,
+    /// the first if there is none of that name.
+    pub fn driver_for(&self, operation: Operation, driver: &str) -> Option<Arc<DriverRegistration>> {
+        let any = || self.drivers.values().next().filter(|_| operation == Operation::Release);
+        self.drivers.get(driver).or_else(any).cloned()
+    }
+
     /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, and
     /// one for each that is being launched. A Job counts by what its Database says, not by its own labels.
     pub fn load(&self, databases: &Store<Database>, operator_namespace: &str) -> Load {
@@ -131,7 +150,6 @@ fn is_in_flight(job: &KnownJob, database: &Database, operator_namespace: &str) -
 
 #[cfg(test)]
 mod tests {
-    use driver_api::lifecycle::Operation;
     use kube::runtime::{reflector::store, watcher::Event};
 
     use super::*;

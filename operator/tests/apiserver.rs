@@ -54,7 +54,8 @@ impl ApiServer {
                 let (parts, body) = request.into_parts();
                 let body = body.collect_bytes().await.expect("a body");
                 let sent = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                let path = parts.uri.path().to_owned();
+                // kube begins a query with `?` even if it is empty, and each parameter with `&`.
+                let path = parts.uri.to_string().replace("?&", "?").trim_end_matches('?').to_owned();
                 server.asked.lock().unwrap().push((parts.method, path.clone(), sent.clone()));
                 let answer = server.answers.lock().unwrap().pop_front();
                 let (code, mut answer) = answer.unwrap_or_else(|| panic!("nothing was expected at {path}"));
@@ -222,6 +223,58 @@ async fn a_database_in_a_terminating_namespace_is_let_go_from_ours() {
     assert_eq!(event["regarding"]["kind"], "Job");
     let note = event["note"].as_str().unwrap();
     assert!(note.contains("namespace shop is terminating") && note.contains("server db.example"), "{note}");
+}
+
+/// An operator for which only another Driver is registered than the one that `database` names.
+fn operator_without_its_driver(server: &ApiServer, database: &Database) -> Arc<Context> {
+    let operator = operator(server, database);
+    let mut other = driver();
+    "other:1".clone_into(&mut other.spec.image);
+    operator.world().drivers = [("other".to_owned(), Arc::new(other))].into();
+    operator
+}
+
+#[tokio::test]
+async fn a_terminating_namespace_does_not_wait_for_a_driver_that_is_gone() {
+    let server = ApiServer::answering([terminating(), CREATED, CREATED]);
+    let database = database(true);
+    let operator = operator_without_its_driver(&server, &database);
+    reconciled(&operator, &database).await;
+    reconciled(&operator, &database).await;
+    assert_eq!(
+        server.asked(),
+        [
+            "POST /apis/batch/v1/namespaces/shop/jobs?dryRun=All",
+            "POST /apis/batch/v1/namespaces/system/jobs",
+            "POST /apis/events.k8s.io/v1/namespaces/system/events",
+        ]
+    );
+    let release = server.sent(1);
+    assert_eq!(release["metadata"]["labels"]["db.isotoma.com/operation"], "release");
+    assert_eq!(release["spec"]["template"]["spec"]["containers"][0]["image"], "other:1");
+}
+
+#[tokio::test]
+async fn without_its_driver_nothing_is_dropped_and_the_namespace_is_asked_again() {
+    let server = ApiServer::answering([CREATED, CREATED, CREATED]);
+    let database = database(true);
+    let operator = operator_without_its_driver(&server, &database);
+    let action = reconciled(&operator, &database).await;
+    assert_eq!(action, Action::requeue(Duration::from_secs(30)));
+    reconciled(&operator, &database).await;
+    let probe = "POST /apis/batch/v1/namespaces/shop/jobs?dryRun=All";
+    assert_eq!(server.asked(), [probe, "POST /apis/events.k8s.io/v1/namespaces/shop/events", probe]);
+    let note = server.sent(1)["note"].as_str().unwrap().to_owned();
+    assert!(note.contains("registers Driver engine again"), "{note}");
+}
+
+#[tokio::test]
+async fn a_database_that_nobody_deletes_is_not_probed_for() {
+    let server = ApiServer::answering([CREATED]);
+    let database = database(false);
+    let action = reconciled(&operator_without_its_driver(&server, &database), &database).await;
+    assert_eq!(action, Action::await_change());
+    assert_eq!(server.asked(), ["POST /apis/events.k8s.io/v1/namespaces/shop/events"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use db_operator::decide::{Decision, Needed, Settled, Stuck, Wait, decide, needed};
-use db_operator::facts::{Facts, JobFact, Progress, Wishes};
+use db_operator::facts::{Facts, JobFact, Progress, Registered, Wishes};
 use db_operator::job::JobName;
 use db_operator::jobs::Pods;
 use driver_api::api::DatabasePhase;
@@ -61,7 +61,8 @@ fn cell(decision: &Decision) -> String {
         Decision::Wait(Wait::Slot) => "wait for a slot".to_owned(),
         Decision::Settled(Settled::Current { .. } | Settled::NothingLeft) => "-".to_owned(),
         Decision::Stuck(Stuck::Contradiction) => "CONTRADICTION".to_owned(),
-        Decision::Stuck(Stuck::UnknownDriver) => "UNKNOWN DRIVER".to_owned(),
+        Decision::Stuck(Stuck::UnknownDriver { probe: false }) => "UNKNOWN DRIVER".to_owned(),
+        Decision::Stuck(Stuck::UnknownDriver { probe: true }) => "UNKNOWN, probe".to_owned(),
         Decision::Stuck(Stuck::NoPod { .. }) => "NO POD".to_owned(),
         Decision::Stuck(Stuck::NotRunning { .. }) => "NOT RUNNING".to_owned(),
     }
@@ -78,7 +79,7 @@ fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
         verify_in: None,
         generation: GENERATION,
         wishes: Wishes::default(),
-        driver_registered: true,
+        driver: Registered::Named,
         completed: None,
         jobs: Vec::new(),
     }
@@ -161,7 +162,12 @@ fn without_jobs(text: &mut String) {
     section(text, "No Job; it was complete once, whatever the phase says", |facts| {
         facts.was_created = true;
     });
-    section(text, "No Job; its driver is not registered", |facts| facts.driver_registered = false);
+    section(
+        text,
+        "No Job; its driver is not registered, others are (probe: whether its namespace is terminating)",
+        |facts| facts.driver = Registered::Others,
+    );
+    section(text, "No Job; no driver is registered", |facts| facts.driver = Registered::None);
 }
 
 fn with_active_jobs(text: &mut String) {
@@ -185,6 +191,14 @@ fn with_active_jobs(text: &mut String) {
         facts.jobs.push(job(Operation::Release, active(Pods::Ran, 60)));
     });
     section(text, "A release Job failed a minute ago", |facts| {
+        facts.jobs.push(job(Operation::Release, failed(false, 60)));
+    });
+    section(text, "A release Job failed a minute ago; its driver is not registered, others are", |facts| {
+        facts.driver = Registered::Others;
+        facts.jobs.push(job(Operation::Release, failed(false, 60)));
+    });
+    section(text, "A release Job failed a minute ago; no driver is registered", |facts| {
+        facts.driver = Registered::None;
         facts.jobs.push(job(Operation::Release, failed(false, 60)));
     });
     section(text, "A Job of the needed operation is suspended", with_due_job(Progress::Suspended, unchanged));

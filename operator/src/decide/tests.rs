@@ -1,5 +1,5 @@
 use super::*;
-use crate::facts::Wishes;
+use crate::facts::{Registered, Wishes};
 use crate::job::JobName;
 
 fn facts(jobs: Vec<JobFact>) -> Facts {
@@ -12,7 +12,7 @@ fn facts(jobs: Vec<JobFact>) -> Facts {
         verify_in: None,
         generation: 4,
         wishes: Wishes::default(),
-        driver_registered: true,
+        driver: Registered::Named,
         completed: None,
         jobs,
     }
@@ -143,6 +143,6 @@ fn what_was_released_goes_on_being_released() {
 
 #[test]
 fn an_unknown_driver_is_told_when_a_job_is_due() {
-    let unknown = Facts { driver_registered: false, ..facts(Vec::new()) };
-    assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver));
+    let unknown = Facts { driver: Registered::Others, ..facts(Vec::new()) };
+    assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver { probe: false }));
 }

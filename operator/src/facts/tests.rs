@@ -24,7 +24,12 @@ fn database(metadata: &Value, status: &Value) -> Database {
 }
 
 fn around(resync: Option<Duration>) -> Surroundings<'static> {
-    Surroundings { now: NOW.parse().unwrap(), operator_namespace: "system", resync, driver_registered: true }
+    Surroundings {
+        now: NOW.parse().unwrap(),
+        operator_namespace: "system",
+        resync,
+        driver: Registered::Named,
+    }
 }
 
 fn ready(generation: i64) -> Value {

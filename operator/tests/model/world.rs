@@ -1,7 +1,7 @@
 //! The joint state of object, Jobs and database, and every step that changes it.
 
 use db_operator::decide::{Decision, decide};
-use db_operator::facts::{Facts, JobFact, Progress, Wishes};
+use db_operator::facts::{Facts, JobFact, Progress, Registered, Wishes};
 use db_operator::jobs::Pods;
 use driver_api::api::DatabasePhase as P;
 use driver_api::lifecycle::{Intent, Operation, permits};
@@ -109,7 +109,7 @@ fn launches(seen: Object, jobs: &[Run]) -> Option<Operation> {
         verify_in: None,
         generation: 1,
         wishes: Wishes::default(),
-        driver_registered: true,
+        driver: Registered::Named,
         completed: None,
         jobs: jobs.collect(),
     };
