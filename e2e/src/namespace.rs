@@ -165,7 +165,16 @@ async fn picture(context: &Context) -> String {
         &["get", "databases.db.isotoma.com", "-n", namespace, "-o", "yaml"],
         &["get", "jobs,pods", "-n", namespace, "-o", "wide"],
         &["get", "events", "-n", namespace, "--sort-by=.lastTimestamp"],
-        &["logs", "-n", namespace, "-l", "app.kubernetes.io/managed-by=db-operator", "--prefix", "--tail=60"],
+        &[
+            "logs",
+            "-n",
+            namespace,
+            "-l",
+            "app.kubernetes.io/managed-by=db-operator",
+            "--prefix",
+            "--tail=60",
+            "--ignore-errors",
+        ],
         &[
             "logs",
             "-n",

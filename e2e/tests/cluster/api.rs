@@ -1,8 +1,8 @@
-//! What the API server accepts, what it refuses and what it says then, and what people see of the objects.
+//! What the API server accepts, what it refuses, and what it says then.
 
 use anyhow::{Context as _, Result, ensure};
 use driver_api::api::{BackupTarget, Database};
-use e2e::{client, database, kubectl, with_namespace};
+use e2e::{client, database, with_namespace};
 use http::Request;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
@@ -336,28 +336,4 @@ async fn the_original_example_is_accepted_as_it_stands() {
     let database: Database = serde_json::from_value(example).unwrap();
     let target = database.spec.backup_to.as_ref().and_then(BackupTarget::s3).unwrap();
     assert_eq!(target.bucket, "my-backup-bucket");
-}
-
-#[tokio::test]
-async fn explain_reads_like_documentation() {
-    for (field, says) in [
-        ("database", "a database and its login"),
-        ("database.spec.connect", "How to reach the"),
-        ("database.spec.connect.port", "TCP port"),
-        ("database.spec.credentials.password.valueFrom.secretKeyRef", "A key of a Secret"),
-        ("database.spec.deletionPolicy", "What becomes of the database"),
-        ("database.status.phase", "How far the work"),
-        ("backup.spec.database", "Name of the Database"),
-        ("driver.spec.podTemplate", "The pod that the driver runs in"),
-    ] {
-        let text = kubectl(&["explain", field, "--api-version=db.isotoma.com/v1alpha1"]).await.unwrap();
-        assert!(text.to_lowercase().contains(&says.to_lowercase()), "kubectl explain {field}:\n{text}");
-    }
-    // Every field is explained: kubectl prints this where a description is missing.
-    for kind in ["database", "backup", "driver"] {
-        let text = kubectl(&["explain", kind, "--recursive", "--api-version=db.isotoma.com/v1alpha1"])
-            .await
-            .unwrap();
-        assert!(!text.contains("<no description>"), "{text}");
-    }
 }

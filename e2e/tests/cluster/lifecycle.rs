@@ -103,33 +103,6 @@ async fn the_original_example_works_as_it_stands() {
 }
 
 #[tokio::test]
-async fn people_see_where_a_database_stands() {
-    with_namespace("people_see", async |test| {
-        test.create_ready(&database("orders")).await?;
-        let get = async |what: &[&str]| {
-            let arguments = [&["get", "--namespace", &test.namespace], what].concat();
-            kubectl(&arguments).await
-        };
-        let table = get(&["dbo"]).await?;
-        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let header = lines.next().context("no table")?;
-        ensure!(
-            header == ["NAME", "PHASE", "READY", "REASON", "SINCE", "DRIVER", "SERVER", "AGE"],
-            "{header:?}"
-        );
-        let row = lines.next().context("no row")?;
-        let server = format!("{}:5432", POSTGRESQL_17.host());
-        ensure!(row.get(..4) == Some(&["orders", "Created", "True", "Created"][..]), "{row:?}");
-        ensure!(row.get(5..7) == Some(&["postgresql", server.as_str()][..]), "{row:?}");
-        ensure!(get(&["db-operator"]).await?.contains("orders"), "the category does not list it");
-        let wide = get(&["databases.db.isotoma.com", "--output", "wide"]).await?;
-        ensure!(wide.contains(&test.prefix()) && wide.contains("the login is in Secret orders"), "{wide}");
-        Ok(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_change_of_the_parameters_is_applied() {
     with_namespace("change", async |test| {
         let live = test.create_ready(&database("orders")).await?;

@@ -11,6 +11,7 @@ mod docs;
 mod driver_pods;
 mod lifecycle;
 mod operator;
+mod people;
 mod rbac;
 mod refusals;
 mod repair;

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use driver_api::api::Database;
 use e2e::{
-    Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, SOON, address, client, database, ready, until,
+    Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, SOON, client, database, ready, until, until_any,
     with_namespace,
 };
 use futures::future::try_join_all;
+use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::client::Body;
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use crate::deletion::OwnService;
@@ -26,33 +28,40 @@ static DEPLOYMENT: Mutex<()> = Mutex::const_new(());
 
 const DATABASES: [&str; 5] = ["one", "two", "three", "four", "five"];
 
-async fn get(path: &str) -> Result<String> {
-    let address = address(&client().await?, "db-operator-metrics.db-operator").await?;
-    let mut connection = TcpStream::connect((address, 8080)).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await?;
-    Ok(answer)
+/// What the operator answers, asked through the API server, which every cluster allows.
+async fn get(client: &Client, path: &str) -> Result<(u16, String, String)> {
+    let service =
+        format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/db-operator-metrics:8080/proxy{path}");
+    let answer = client.send(Request::get(service).body(Body::empty())?).await?;
+    let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let (status, kind) = (answer.status().as_u16(), kind.unwrap_or_default().to_owned());
+    Ok((status, kind, String::from_utf8(answer.into_body().collect_bytes().await?.to_vec())?))
 }
 
 #[tokio::test]
 async fn probes_and_metrics_answer() {
     let _alone = DEPLOYMENT.lock().await;
+    let client = client().await.unwrap();
+    // Another test may just have killed it.
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let selection = watcher::Config::default().labels("kubernetes.io/service-name=db-operator-metrics");
+    until_any(&slices, selection, SOON, "with a ready endpoint", |slice| {
+        let ready = |endpoint: &Endpoint| endpoint.conditions.as_ref().and_then(|is| is.ready) == Some(true);
+        slice.endpoints.iter().any(ready)
+    })
+    .await
+    .unwrap();
     for path in ["/healthz", "/readyz", "/metrics"] {
-        let answer = get(path).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let (status, _, body) = get(&client, path).await.unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
     }
-    let metrics = get("/metrics").await.unwrap();
-    assert!(metrics.contains("application/openmetrics-text"), "{metrics}");
+    let (_, kind, metrics) = get(&client, "/metrics").await.unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
-    for name in ["db_operator_complete_without_phase_total", "db_operator_stuck_jobs"] {
-        assert!(
-            metrics.contains(&format!("# HELP {}", name.trim_end_matches("_total"))),
-            "{name}: {metrics}"
-        );
+    for name in ["db_operator_complete_without_phase", "db_operator_stuck_jobs", "db_operator_databases"] {
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name}: {metrics}");
     }
-    assert!(get("/nowhere").await.unwrap().starts_with("HTTP/1.1 404"));
+    assert_eq!(get(&client, "/nowhere").await.unwrap().0, 404);
 }
 
 #[tokio::test]

@@ -17,7 +17,16 @@ async fn everything_readable(test: &Context) -> Result<Vec<(&'static str, String
         ("Events", &["get", "events", "-n", own, "-o", "yaml"]),
         (
             "the drivers' logs",
-            &["logs", "-n", own, "-l", "app.kubernetes.io/managed-by=db-operator", "--tail=-1", "--prefix"],
+            &[
+                "logs",
+                "-n",
+                own,
+                "-l",
+                "app.kubernetes.io/managed-by=db-operator",
+                "--tail=-1",
+                "--prefix",
+                "--ignore-errors",
+            ],
         ),
         (
             "the operator's log",
