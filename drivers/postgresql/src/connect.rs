@@ -27,11 +27,14 @@ const OLDEST: i32 = 13;
 /// Settings that come with the startup packet, and so win over those of the database and of the role, which
 /// a tenant may have made: with its own `search_path` it could have our session call its functions.
 ///
-/// The statement timeout ends what this process left behind when it died, so that its lock does not stay. It
-/// is not zero for that reason, and long since a drop waits for a checkpoint.
+/// A session and its lock must not outlive this process. The server sees a closed connection once no statement
+/// runs, and the statement timeout ends that one (long, since a drop waits for a checkpoint). Of a node that is
+/// lost it sees nothing: there the keepalives end an idle session after a minute (by default it is two hours),
+/// and `tcp_user_timeout`, which 12 brought, one whose answer nobody takes.
 const OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c statement_timeout=240s -c lock_timeout=10s \
     -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off -c row_security=off \
-    -c client_min_messages=warning";
+    -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 \
+    -c tcp_keepalives_count=3 -c tcp_user_timeout=60000";
 
 /// How to open sessions on one server.
 pub(crate) struct Dialer {
