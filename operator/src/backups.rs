@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::controller::Context;
 use crate::decide::{BackupDecision, decide_backup};
 use crate::facts::Facts;
-use crate::report::Notice;
+use crate::report::{Notice, Voice};
 use crate::watch::Change;
 
 /// The Backups about which something is to be said, by uid.
@@ -23,11 +23,20 @@ pub struct Backups {
 
 impl Backups {
     /// Takes what the watch brings.
-    pub fn take(&self, change: Change<Backup>) {
+    pub fn take(&self, change: Change<Backup>, voice: &Voice) {
         let applied = match change {
-            Change::All(backups) => backups,
+            Change::All(backups) => {
+                // Those that are not among them are gone.
+                self.lock().clear();
+                backups
+            }
             Change::Applied(backup) => vec![backup],
-            Change::Deleted(_) => return,
+            Change::Deleted(backup) => {
+                let uid = backup.metadata.uid.unwrap_or_default();
+                self.lock().remove(&uid);
+                voice.fall_silent(&uid);
+                return;
+            }
         };
         for backup in applied {
             match decide_backup(Facts::of_backup(&backup)) {

@@ -8,6 +8,7 @@ use driver_api::api::{Database, DriverRegistration};
 use driver_api::lifecycle::{Intent, Operation};
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -22,7 +23,7 @@ use crate::job::{self, Settings};
 use crate::jobs::KnownJob;
 use crate::launch::{is_refused_for_good, launch};
 use crate::metrics::{Metrics, OfOperation, Reason};
-use crate::report::{Notice, Voice, labels, left_in_place, notice};
+use crate::report::{Notice, Voice, labels, left_in_place, notice, release_key};
 use crate::room::Limits;
 use crate::watch::chain;
 use crate::world::World;
@@ -125,6 +126,10 @@ pub async fn reconcile(database: Arc<Database>, operator: Arc<Context>) -> Resul
     let begun = Instant::now();
     let facts = operator.facts(&database); // (pure, but for the time)
     let decision = decide(&facts); // (pure)
+    if let Some(job) = facts.released_by() {
+        // Unless it was said.
+        say_released(&operator, &database, job).await; // (client)
+    }
     let action = match act(&operator, &database, decision).await {
         // (client)
         Ok(decision) => {
@@ -170,7 +175,7 @@ async fn act(operator: &Context, database: &Database, decision: Decision) -> Res
     operator.world().settle(uid, known);
     match launched {
         Ok(job) => {
-            let operation = say_launched(operator, database, &job, &due).await;
+            let operation = say_launched(operator, database, &job, due);
             Ok(Decision::Launch(Launch { operation, ..due }))
         }
         Err(error) => {
@@ -203,17 +208,20 @@ async fn launch_or_release(
     driver: &DriverRegistration,
     due: &Launch,
 ) -> Result<Job, LaunchError> {
+    if due.operation == Operation::Release {
+        return release(operator, database, driver, due).await;
+    }
     let (client, settings) = (&operator.client, &operator.settings);
     match launch(client.clone(), &job::build(database, driver, due, settings)).await {
         Err(LaunchError::NamespaceTerminating { .. }) if Intent::of(database) != Intent::Keep => {
-            launch(client.clone(), &job::build(database, driver, &Launch::RELEASE, settings)).await
+            release(operator, database, driver, &Launch::RELEASE).await
         }
         result => result,
     }
 }
 
 /// Answers which operation was launched in the end.
-async fn say_launched(operator: &Context, database: &Database, job: &Job, due: &Launch) -> Operation {
+fn say_launched(operator: &Context, database: &Database, job: &Job, due: Launch) -> Operation {
     let known = KnownJob::of(job);
     let operation = known.as_ref().map_or(due.operation, |known| known.operation);
     let name = job.metadata.name.as_deref().unwrap_or_default();
@@ -230,12 +238,35 @@ async fn say_launched(operator: &Context, database: &Database, job: &Job, due: &
             "the Job before ended well, and yet the phase did not move: a driver broke its contract"
         );
     }
-    if operation == Operation::Release {
-        // The terminating namespace takes no Event either, so it is about the Job, in ours.
-        operator.voice.say(name, &job.object_ref(&()), Some(left_in_place(database))).await;
-        operator.voice.fall_silent(name);
-    }
     operation
+}
+
+/// Says where a released database is, which is recorded nowhere else once its Database is gone.
+///
+/// It is said before the launch, for the Job may end before we can say it. The terminating namespace takes no
+/// Event, so it is about the Job, in ours.
+async fn say_released(operator: &Context, database: &Database, job: &str) {
+    let about = ObjectReference {
+        api_version: Some("batch/v1".to_owned()),
+        kind: Some("Job".to_owned()),
+        name: Some(job.to_owned()),
+        namespace: Some(operator.settings.namespace.clone()),
+        ..ObjectReference::default()
+    };
+    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+    operator.voice.say(&release_key(uid), &about, Some(left_in_place(database))).await;
+}
+
+/// Launches the `release` of a Database.
+async fn release(
+    operator: &Context,
+    database: &Database,
+    driver: &DriverRegistration,
+    due: &Launch,
+) -> Result<Job, LaunchError> {
+    let job = job::build(database, driver, due, &operator.settings);
+    say_released(operator, database, job.metadata.name.as_deref().unwrap_or_default()).await;
+    launch(operator.client.clone(), &job).await
 }
 
 async fn report(operator: &Context, database: &Database, notice: Option<Notice>) {

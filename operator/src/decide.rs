@@ -183,9 +183,7 @@ pub fn decide(facts: &Facts) -> Decision {
         return await_job(active);
     }
     // A namespace that is terminating stays so: what was released before goes on being released.
-    let released =
-        facts.intent != Intent::Keep && facts.jobs.iter().any(|job| job.operation == Operation::Release);
-    let operation = if released { Operation::Release } else { operation };
+    let operation = if facts.released_by().is_some() { Operation::Release } else { operation };
     match next_attempt(facts, operation) {
         Err(wait) => Decision::Wait(wait),
         Ok(launch) => match facts.driver {

@@ -158,13 +158,19 @@ impl Facts {
             generation,
             wishes,
             driver: around.driver,
-            completed: status.last_completed_job.as_deref().and_then(|name| name.parse().ok()),
+            completed: status.last_completed_job.as_deref().and_then(|name| completed(name, database)),
             jobs: jobs
                 .iter()
                 .filter(|job| is_trusted(job, database, around.operator_namespace))
                 .map(|job| job_fact(job, status.last_completed_job.as_deref(), around.now))
                 .collect(),
         }
+    }
+
+    /// The Job that lets it go because its namespace is terminating, if there is one.
+    pub fn released_by(&self) -> Option<&str> {
+        let release = self.jobs.iter().find(|job| job.operation == Operation::Release)?;
+        (self.intent != Intent::Keep).then_some(release.name.as_str())
     }
 
     /// The phase of a Backup, for [`decide_backup`](crate::decide::decide_backup).
@@ -183,6 +189,12 @@ pub(crate) fn is_trusted(job: &KnownJob, database: &Database, operator_namespace
         database.metadata.namespace.as_deref()
     };
     home == Some(job.namespace.as_str()) && database.metadata.uid.as_deref() == Some(job.uid.as_str())
+}
+
+/// What the name of a completed Job says, if it was a Job of this object: a status may be restored from another.
+fn completed(name: &str, database: &Database) -> Option<JobName> {
+    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+    name.parse().ok().filter(|job: &JobName| job.with_uid(uid) == name)
 }
 
 fn job_fact(job: &KnownJob, completed: Option<&str>, now: Timestamp) -> JobFact {

@@ -118,11 +118,10 @@ impl fmt::Display for NotOurs {
     }
 }
 
-/// The server of a Database, as caps count it: host and port in lower case.
+/// The server of a Database, as caps count it: the host in lower case. Not the port, because only the driver
+/// knows which one is meant where none is given.
 pub fn server_key(database: &Database) -> String {
-    let connect = &database.spec.connect;
-    let host = connect.host.to_ascii_lowercase();
-    connect.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+    database.spec.connect.host.to_ascii_lowercase()
 }
 
 /// Where a Job of `database` counts.

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::decide::{Decision, Settled, Stuck, Wait};
-use crate::job::server_key;
 use crate::metrics::{Metrics, OfDecision, Reason};
 
 /// How long an Event may take. Nothing waits for it but the next step on the same object.
@@ -127,8 +126,15 @@ fn whereabouts(database: &Database) -> (String, String) {
     let status = database.status.as_ref().unwrap_or(&none);
     (
         status.database.clone().unwrap_or_else(|| database_name(database)),
-        status.server.clone().unwrap_or_else(|| server_key(database)),
+        status.server.clone().unwrap_or_else(|| server(database)),
     )
+}
+
+/// The server as the spec spells it, where no run has recorded it.
+fn server(database: &Database) -> String {
+    let connect = &database.spec.connect;
+    let host = connect.host.to_ascii_lowercase();
+    connect.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
 /// The labels of a decision in metrics.
@@ -148,6 +154,11 @@ pub fn labels(decision: &Decision) -> OfDecision {
         Decision::Stuck(Stuck::NotRunning { .. }) => ("stuck", "not-running"),
     };
     OfDecision { decision: decision.to_owned(), reason: reason.to_owned() }
+}
+
+/// What [`Voice`] knows the release of the Database with that uid by.
+pub(crate) fn release_key(uid: &str) -> String {
+    format!("{uid}/release")
 }
 
 /// Publishes notices, each once as long as it stands.
@@ -205,12 +216,19 @@ impl Voice {
         }
     }
 
+    /// The Database is gone.
+    pub fn forget(&self, uid: &str) {
+        let mut standing = self.lock();
+        standing.remove(uid);
+        standing.remove(&release_key(uid));
+    }
+
     /// Nothing stands about the object any more.
     pub fn fall_silent(&self, uid: &str) {
         self.lock().remove(uid);
     }
 
-    /// Another process speaks now.
+    /// What was said is long ago, and another process may have spoken since.
     pub fn forget_all(&self) {
         self.lock().clear();
     }

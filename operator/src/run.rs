@@ -122,8 +122,8 @@ async fn watch_all(context: &Arc<Context>, backups: &Arc<Backups>) {
 
     let backup_events = events(Api::<Backup>::all(client), None);
     let tell = once(backups_seen, {
-        let backups = Arc::clone(backups);
-        move |change| backups.take(change)
+        let (context, backups) = (Arc::clone(context), Arc::clone(backups));
+        move |change| backups.take(change, &context.voice)
     });
     tokio::spawn(async move { follow("Backups", backup_events, Some, tell).await });
 
@@ -202,7 +202,10 @@ async fn control(
     woken: UnboundedReceiver<ObjectRef<Database>>,
     stop: watch::Receiver<bool>,
 ) {
-    let new_leader = leader_changes(context.leading.clone());
+    let new_leader = leader_changes(context.leading.clone()).inspect({
+        let context = Arc::clone(&context);
+        move |()| context.voice.forget_all()
+    });
     Controller::for_stream(changes, context.databases.clone())
         .reconcile_on(woken)
         .reconcile_all_on(new_leader)
@@ -234,7 +237,7 @@ fn database_changes(
             match event {
                 watcher::Event::Delete(database) => {
                     let uid = database.metadata.uid.as_deref().unwrap_or_default();
-                    context.voice.fall_silent(uid);
+                    context.voice.forget(uid);
                     context.world().forget(uid);
                 }
                 // Jobs, Drivers and Backups have been seen before.

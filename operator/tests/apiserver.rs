@@ -17,6 +17,7 @@ use db_operator::controller::{Context, reconcile};
 use db_operator::decide::Launch;
 use db_operator::error::LaunchError;
 use db_operator::job::{self, Settings};
+use db_operator::jobs::KnownJob;
 use db_operator::launch::launch;
 use db_operator::report::Voice;
 use db_operator::room::Limits;
@@ -214,15 +215,59 @@ async fn a_database_in_a_terminating_namespace_is_let_go_from_ours() {
         server.asked(),
         [
             "POST /apis/batch/v1/namespaces/shop/jobs",
-            "POST /apis/batch/v1/namespaces/system/jobs",
             "POST /apis/events.k8s.io/v1/namespaces/system/events",
+            "POST /apis/batch/v1/namespaces/system/jobs",
         ]
     );
-    assert_eq!(server.sent(1)["metadata"]["labels"]["db.isotoma.com/operation"], "release");
-    let event = server.sent(2);
+    let (event, release) = (server.sent(1), server.sent(2));
+    assert_eq!(release["metadata"]["labels"]["db.isotoma.com/operation"], "release");
     assert_eq!(event["regarding"]["kind"], "Job");
+    assert_eq!(event["regarding"]["name"], release["metadata"]["name"]);
     let note = event["note"].as_str().unwrap();
     assert!(note.contains("namespace shop is terminating") && note.contains("server db.example"), "{note}");
+}
+
+#[tokio::test]
+async fn where_a_released_database_is_is_said_again_by_the_next_leader_and_once_each() {
+    let database = database(true);
+    let server = ApiServer::answering([CREATED]);
+    let operator = operator(&server, &database);
+    let mut release = job::build(&database, &driver(), &Launch::RELEASE, &settings());
+    release.metadata.creation_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
+    operator.world().jobs.add(KnownJob::of(&release).unwrap());
+    reconciled(&operator, &database).await;
+    reconciled(&operator, &database).await;
+    assert_eq!(server.asked(), ["POST /apis/events.k8s.io/v1/namespaces/system/events"]);
+    assert_eq!(server.sent(0)["reason"], "DatabaseLeftInPlace");
+}
+
+#[tokio::test]
+async fn what_was_verified_too_long_ago_is_verified_again() {
+    let verified = |ago: Duration| {
+        let mut value = serde_json::to_value(database(false)).unwrap();
+        let at = (Timestamp::now() - ago).to_string();
+        value["status"] = json!({
+            "phase": "Created", "createdAt": at, "verifiedAt": at,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Created", "message": "",
+                            "observedGeneration": 1, "lastTransitionTime": at}],
+        });
+        serde_json::from_value::<Database>(value).unwrap()
+    };
+    let hour = Duration::from_hours(1);
+    for (ago, launched) in [(hour / 2, false), (hour * 2, true)] {
+        let (server, database) = (ApiServer::answering([CREATED]), verified(ago));
+        let operator = Arc::into_inner(operator(&server, &database)).unwrap();
+        let operator = Arc::new(Context { resync: Some(hour), ..operator });
+        let action = reconciled(&operator, &database).await;
+        if launched {
+            assert_eq!(server.asked(), ["POST /apis/batch/v1/namespaces/shop/jobs"]);
+            assert_eq!(server.sent(0)["metadata"]["labels"]["db.isotoma.com/operation"], "create");
+        } else {
+            assert!(server.asked().is_empty(), "{:?}", server.asked());
+            assert_ne!(action, Action::await_change(), "it looks again when it is due");
+        }
+    }
 }
 
 /// An operator for which only another Driver is registered than the one that `database` names.
@@ -245,11 +290,11 @@ async fn a_terminating_namespace_does_not_wait_for_a_driver_that_is_gone() {
         server.asked(),
         [
             "POST /apis/batch/v1/namespaces/shop/jobs?dryRun=All",
-            "POST /apis/batch/v1/namespaces/system/jobs",
             "POST /apis/events.k8s.io/v1/namespaces/system/events",
+            "POST /apis/batch/v1/namespaces/system/jobs",
         ]
     );
-    let release = server.sent(1);
+    let release = server.sent(2);
     assert_eq!(release["metadata"]["labels"]["db.isotoma.com/operation"], "release");
     assert_eq!(release["spec"]["template"]["spec"]["containers"][0]["image"], "other:1");
 }

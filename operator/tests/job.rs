@@ -170,7 +170,13 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
 #[test]
 fn servers_count_the_same_however_they_are_spelled() {
     let key = |connect: Value| server_key(&database(|value| value["spec"]["connect"] = connect));
-    assert_eq!(key(json!({"host": "DB.Example", "port": 5432})), "db.example:5432");
-    assert_eq!(key(json!({"host": "db.example", "port": "5432"})), "db.example:5432");
-    assert_eq!(key(json!({"host": "db.example"})), "db.example");
+    let spellings = [
+        json!({"host": "DB.Example", "port": 5432}),
+        json!({"host": "db.example", "port": "5432"}),
+        json!({"host": "db.example"}),
+    ];
+    for spelling in spellings {
+        assert_eq!(key(spelling.clone()), "db.example", "{spelling}");
+    }
+    assert_ne!(key(json!({"host": "db2.example"})), "db.example");
 }

@@ -98,6 +98,17 @@ fn a_job_in_a_strange_namespace_does_not_count() {
 }
 
 #[test]
+fn a_completed_job_counts_only_for_the_object_that_it_was_for() {
+    let completed = |uid: &str| {
+        let job = JobName { operation: Operation::Create, generation: 4, attempt: 7 };
+        let status = json!({"phase": "Created", "lastCompletedJob": job.with_uid(uid)});
+        Facts::of(&database(&json!({}), &status), &[], &around(None)).completed.map(|job| job.attempt)
+    };
+    assert_eq!(completed("u-1"), Some(7));
+    assert_eq!(completed("u-2"), None, "its status was restored from another");
+}
+
+#[test]
 fn a_clock_that_is_behind_makes_nothing_old() {
     let now: Timestamp = NOW.parse().unwrap();
     assert_eq!(age("2026-01-02T00:00:30Z".parse().unwrap(), now), Duration::ZERO);
