@@ -158,7 +158,7 @@ impl Talk {
     }
 }
 
-const PROBE: &str = "SELECT pg_try_advisory_lock($1), current_setting('server_version_num')::int4 / 10000, \
+const PROBE: &str = "SELECT pg_try_advisory_lock($1), current_setting('server_version_num')::int4, \
     pg_is_in_recovery(), rolname::text, rolsuper, rolcreaterole, rolcreatedb, rolinherit \
     FROM pg_roles WHERE rolname = current_user";
 
@@ -173,24 +173,10 @@ pub(crate) async fn administer(dialer: &Dialer, layout: &Layout) -> Result<(Talk
             format!("{} does not know its own role", talk.place),
         ));
     };
-    let version: i32 = talk.cell(row, 1)?;
-    if version < OLDEST {
-        return Err(DriverError::new(
-            ErrorKind::Unsupported,
-            format!("{} runs PostgreSQL {version}: {OLDEST} is the oldest that is supported", talk.place),
-        ));
-    }
-    if talk.cell(row, 2)? {
-        return Err(DriverError::new(
-            ErrorKind::Unreachable,
-            format!("{} is a standby, which only reads: give the address of the primary", talk.place),
-        ));
-    }
+    let version_num: i32 = talk.cell(row, 1)?;
+    check_server(version_num, talk.cell(row, 2)?, &talk.place)?;
     if !talk.cell::<bool>(row, 0)? {
-        return Err(DriverError::new(
-            ErrorKind::Busy,
-            format!("another run works on database {} at {}", layout.database, talk.place),
-        ));
+        return Err(locked(&talk, &layout.database, key).await);
     }
     let administrator = Administrator {
         name: talk.cell(row, 3)?,
@@ -198,9 +184,72 @@ pub(crate) async fn administer(dialer: &Dialer, layout: &Layout) -> Result<(Talk
         createrole: talk.cell(row, 5)?,
         createdb: talk.cell(row, 6)?,
         inherit: talk.cell(row, 7)?,
-        version,
+        version: version_num / 10000,
     };
     Ok((talk, administrator))
+}
+
+/// Refuses a server that the driver cannot work on.
+fn check_server(version_num: i32, in_recovery: bool, place: &Place) -> Result<()> {
+    let major = version_num / 10000;
+    if major < OLDEST {
+        return Err(DriverError::new(
+            ErrorKind::Unsupported,
+            format!("{place} runs PostgreSQL {major}: {OLDEST} is the oldest that is supported"),
+        ));
+    }
+    if in_recovery {
+        return Err(DriverError::new(
+            ErrorKind::Unreachable,
+            format!("{place} is a standby, which only reads: give the address of the primary"),
+        ));
+    }
+    Ok(())
+}
+
+// A key of 64 bits is shown in halves. A prepared transaction keeps a lock without a process. Everybody may see both views' columns that are read here.
+const HOLDER: &str = "SELECT pid, a.usename::text, coalesce(a.application_name, '') \
+    FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) \
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND (l.classid::int8 << 32) | l.objid::int8 = $1 \
+    AND (pid IS NULL OR a.usesysid IS NOT NULL) \
+    AND a.usename IS DISTINCT FROM session_user AND a.usename IS DISTINCT FROM current_user LIMIT 1";
+
+/// Says who keeps the lock. Anybody who may connect to the maintenance database can take it, and would be in
+/// the way for ever: a run of ours is short and comes as this login.
+async fn locked(talk: &Talk, database: &str, key: i64) -> DriverError {
+    let place = &talk.place;
+    let looked = talk.rows(HOLDER, &[(&key, Type::INT8)], "cannot look who holds the lock").await;
+    let holder = looked.ok().and_then(|rows| {
+        let row = rows.first()?;
+        let role: Option<String> = talk.cell(row, 1).ok()?;
+        Some((talk.cell::<Option<i32>>(row, 0).ok()?, role, talk.cell::<String>(row, 2).ok()?))
+    });
+    let Some((pid, role, application)) = holder else {
+        return DriverError::new(
+            ErrorKind::Busy,
+            format!("another run works on database {database} at {place}"),
+        );
+    };
+    tracing::debug!(pid, role, application, "something else holds the lock");
+    let role = role.map_or_else(|| "a role that is gone".to_owned(), |role| format!("role {role}"));
+    let (holder, cure) = match pid {
+        Some(pid) => (
+            format!("session {pid} of {role}"),
+            format!("end that session (SELECT pg_terminate_backend({pid}))"),
+        ),
+        None => (
+            "a prepared transaction".to_owned(),
+            "find it in pg_prepared_xacts and roll it back (ROLLBACK PREPARED)".to_owned(),
+        ),
+    };
+    DriverError::new(
+        ErrorKind::InUse,
+        format!(
+            "{holder} holds the lock on database {database} at {place}, and is no run of this administrator: {cure}"
+        ),
+    )
 }
 
 async fn enter_maintenance(dialer: &Dialer) -> Result<Talk> {
@@ -226,5 +275,25 @@ mod tests {
         assert_eq!(lock_key("orders"), lock_key("orders"));
         assert_ne!(lock_key("orders"), lock_key("orders2"));
         assert_ne!(lock_key("orders"), 0);
+    }
+
+    #[test]
+    fn old_servers_and_standbys_are_refused() {
+        let login = Login::new("admin", driver_api::Secret::new("p"));
+        let tls = driver_api::ServerTls::new(driver_api::TlsMode::Disable, None);
+        let place = Place::new(&Server::new("db", 5432, tls, login), "admin", "postgres");
+        let refused = |version, in_recovery| check_server(version, in_recovery, &place).unwrap_err();
+
+        let old = refused(120_022, false);
+        assert_eq!(old.kind(), ErrorKind::Unsupported);
+        for named in ["db:5432", "PostgreSQL 12", "13 is the oldest"] {
+            assert!(old.to_string().contains(named), "{old}");
+        }
+        let standby = refused(170_002, true);
+        assert_eq!(standby.kind(), ErrorKind::Unreachable);
+        assert!(standby.to_string().contains("primary"), "{standby}");
+        for version in [130_000, 180_001] {
+            assert!(check_server(version, false, &place).is_ok());
+        }
     }
 }

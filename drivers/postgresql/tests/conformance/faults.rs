@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use driver_api::names::short_hash;
 use driver_api::{ErrorKind, Login, Secret, ServerTls, TlsMode};
 
 use crate::harness::assert_error;
@@ -86,6 +87,28 @@ rules! {
         context.case("bills").session().await;
         drop(first);
         case.session().await;
+    }
+
+    /// The key follows from the name, and everybody may connect to `postgres`.
+    async fn a_login_that_sits_on_the_lock_is_named(context) {
+        let case = context.case("orders");
+        let squatter = context.case("bills");
+        squatter.ensure_present().await;
+        let login = &squatter.desired.login;
+        let session = case.server().log_in(&login.username, login.password.expose(), "postgres").await.unwrap();
+        let hash = short_hash(&format!("db-operator/{}", case.name()), 16);
+        let key = u64::from_str_radix(&hash, 16).unwrap().cast_signed();
+        session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
+        let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+
+        let error = case.connect().await.unwrap_err();
+        let named = [format!("session {pid}"), login.username.clone(), format!("pg_terminate_backend({pid})")];
+        assert_error(&error, ErrorKind::InUse, &named.each_ref().map(String::as_str));
+        case.run("postgres", &format!("SELECT pg_terminate_backend({pid})")).await;
+        let begin = Instant::now();
+        while let Err(error) = case.connect().await {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{}", error.chain());
+        }
     }
 
     async fn two_runs_at_once_make_one_database(context) {
