@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::fault::{Place, Refusal, fault};
+use crate::fault::{Carries, Place, Refusal, fault};
 use crate::layout::Layout;
 use crate::sql::Sql;
 use crate::tls;
@@ -136,12 +136,16 @@ pub(crate) type Bind<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type)
 impl Talk {
     /// Reads rows. `doing` begins the sentence of an error.
     pub(crate) async fn rows(&self, query: &str, binds: &[Bind<'_>], doing: &str) -> Result<Vec<Row>> {
-        self.client.query_typed(query, binds).await.map_err(|error| fault(error, &self.place, doing))
+        self.client
+            .query_typed(query, binds)
+            .await
+            .map_err(|error| fault(error, &self.place, doing, Carries::Ours))
     }
 
     /// Runs what changes something.
-    pub(crate) async fn run(&self, sql: &Sql, doing: &str) -> Result<()> {
-        self.client.batch_execute(sql.text()).await.map_err(|error| fault(error, &self.place, doing))
+    pub(crate) async fn run(&self, sql: &Sql, doing: &str, carries: Carries) -> Result<()> {
+        let done = self.client.batch_execute(sql.text()).await;
+        done.map_err(|error| fault(error, &self.place, doing, carries))
     }
 
     /// Turns a row's cell into a value.
@@ -149,7 +153,8 @@ impl Talk {
     where
         T: tokio_postgres::types::FromSql<'a>,
     {
-        row.try_get(column).map_err(|error| fault(error, &self.place, "cannot read the server's catalog"))
+        row.try_get(column)
+            .map_err(|error| fault(error, &self.place, "cannot read the server's catalog", Carries::Ours))
     }
 
     /// Where this session is.

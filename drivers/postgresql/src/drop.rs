@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::connect::{Administrator, Talk};
 use crate::driver::Session;
+use crate::fault::Carries;
 use crate::layout::Layout;
 use crate::observe::{self, DatabaseState, ServerState};
 use crate::sql::{self, Attribute, Ident, Sql};
@@ -20,7 +21,7 @@ pub(crate) async fn absent(session: &mut Session, layout: &Layout) -> Result<()>
         let doing = format!("cannot lock the logins out of database {}", layout.database);
         let statements = lock_out(&state, database, layout, administrator);
         if !statements.is_empty() {
-            talk.run(&Sql::batch(&statements), &doing).await?;
+            talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
         }
         drop_database(talk, layout).await?;
     }
@@ -63,7 +64,9 @@ fn lock_out(
 
 async fn drop_database(talk: &Talk, layout: &Layout) -> Result<()> {
     let doing = format!("cannot drop database {}", layout.database);
-    let Err(error) = talk.run(&sql::drop_database(&Ident::new(&layout.database)), &doing).await else {
+    let Err(error) =
+        talk.run(&sql::drop_database(&Ident::new(&layout.database)), &doing, Carries::Ours).await
+    else {
         return Ok(());
     };
     match error.kind() {
@@ -141,5 +144,5 @@ async fn drop_roles(talk: &Talk, state: &ServerState, layout: &Layout) -> Result
         ));
     }
     let statements: Vec<Sql> = ours.iter().map(|name| sql::drop_role(&Ident::new(name))).collect();
-    talk.run(&Sql::batch(&statements), &doing).await
+    talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await
 }

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::connect::{Administrator, Talk};
 use crate::driver::{Proof, Session, prove};
+use crate::fault::Carries;
 use crate::fixed;
 use crate::layout::Layout;
 use crate::observe::{self, ServerState};
@@ -29,19 +30,22 @@ pub(crate) async fn present(
     let is_new_login = state.role(&layout.active).is_none();
     let verifier = is_new_login.then(|| Verifier::of(&desired.login.password));
     let changes = plan::roles(&state, layout, administrator, verifier.as_ref());
-    apply(talk, &changes, "cannot arrange the roles").await?;
+    apply(talk, &changes, "cannot arrange the roles", Carries::Ours).await?;
 
     let database = if let Some(database) = state.database {
         database
     } else {
         let (name, owner) = (Ident::new(&layout.database), Ident::new(&layout.owner));
         let create = sql::create_database(&name, &owner, parameters, administrator.version);
-        talk.run(&create, &format!("cannot create database {}", layout.database)).await?;
+        talk.run(&create, &format!("cannot create database {}", layout.database), Carries::Parameters)
+            .await?;
         let state = observe::server(talk, layout, administrator).await?;
         state.our_database(layout).cloned().ok_or_else(|| vanished(layout, talk))?
     };
     let changes = plan::database(&database, layout, parameters);
-    apply(talk, &changes, &format!("cannot arrange database {}", layout.database)).await?;
+    // Of the parameters it is the connection limit that is among them.
+    let carries = if parameters.connection_limit.is_some() { Carries::Parameters } else { Carries::Ours };
+    apply(talk, &changes, &format!("cannot arrange database {}", layout.database), carries).await?;
 
     let inside = dialer.enter(&layout.database).await?;
     arrange_inside(&inside, layout, administrator, parameters).await?;
@@ -53,7 +57,7 @@ pub(crate) async fn present(
     {
         let verifier = Verifier::of(&desired.login.password);
         let set = sql::set_password(&Ident::new(&layout.active), &verifier);
-        talk.run(&set, &format!("cannot set the password of {}", layout.active)).await?;
+        talk.run(&set, &format!("cannot set the password of {}", layout.active), Carries::Ours).await?;
     }
     Ok(())
 }
@@ -131,11 +135,11 @@ fn check_rights(state: &ServerState, administrator: &Administrator, talk: &Talk)
     ))
 }
 
-async fn apply(talk: &Talk, changes: &[Change], doing: &str) -> Result<()> {
+async fn apply(talk: &Talk, changes: &[Change], doing: &str, carries: Carries) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    talk.run(&Sql::batch(changes.iter().flat_map(|change| &change.repair)), doing).await
+    talk.run(&Sql::batch(changes.iter().flat_map(|change| &change.repair)), doing, carries).await
 }
 
 fn vanished(layout: &Layout, talk: &Talk) -> DriverError {
@@ -162,7 +166,10 @@ async fn arrange_inside(
             Inside::Missing(extension) => missing.push(extension),
         }
     }
-    apply(talk, &changes, &format!("cannot arrange what is inside database {}", layout.database)).await?;
+    let doing = format!("cannot arrange what is inside database {}", layout.database);
+    let wants_nothing = parameters.schemas.is_empty() && parameters.extensions.is_empty();
+    let carries = if wants_nothing { Carries::Ours } else { Carries::Parameters };
+    apply(talk, &changes, &doing, carries).await?;
     for extension in missing {
         create_extension(talk, layout, administrator, extension).await?;
     }
@@ -215,5 +222,5 @@ async fn create_extension(
     let group = Ident::new(&layout.group);
     let creator = (is_trusted || !needs_superuser).then_some(&group);
     let create = sql::create_extension(&Ident::new(name), schema.as_ref(), version.as_deref(), creator);
-    talk.run(&create, &doing).await
+    talk.run(&create, &doing, Carries::Parameters).await
 }

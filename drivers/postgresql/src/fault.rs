@@ -28,6 +28,16 @@ impl fmt::Display for Place {
     }
 }
 
+/// Whether a statement carries what `spec.parameters` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Names and settings of our own: what the server does not know in it went away beside us, and another run
+    /// starts from what is there then.
+    Ours,
+    /// A person's choice: what is wrong with it stays wrong until that person corrects it.
+    Parameters,
+}
+
 /// Why no session came to be.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -63,12 +73,23 @@ impl Refusal {
                     place.server
                 ),
             ),
-            Self::Postgres(error) => fault(error, place, "cannot connect"),
+            // It does not come so far as to say its version.
+            Self::Postgres(error)
+                if error.as_db_error().is_some_and(|error| error.message().contains("tcp_user_timeout")) =>
+            {
+                DriverError::new(
+                    ErrorKind::Unsupported,
+                    format!("{place} runs a PostgreSQL older than 12: 13 is the oldest that is supported"),
+                )
+                .with_source(error)
+            }
+            Self::Postgres(error) => fault(error, place, "cannot connect", Carries::Ours),
         }
     }
 }
 
-/// What the server's SQLSTATE means for us, and the next step. The first entry that the code begins with holds.
+/// What the server's SQLSTATE means for us, and the next step. The first entry that the code begins with holds;
+/// `Invalid` only for a statement that carries parameters.
 const STATES: &[(&str, ErrorKind, &str)] = &[
     ("28P01", ErrorKind::AuthenticationFailed, "correct the user name and password in spec.credentials"),
     (
@@ -102,9 +123,14 @@ const STATES: &[(&str, ErrorKind, &str)] = &[
 ];
 
 /// Says what `error` is. `doing` begins the sentence, such as `cannot create role orders_a`.
-pub(crate) fn fault(error: tokio_postgres::Error, place: &Place, doing: &str) -> DriverError {
+pub(crate) fn fault(
+    error: tokio_postgres::Error,
+    place: &Place,
+    doing: &str,
+    carries: Carries,
+) -> DriverError {
     if let Some(db_error) = error.as_db_error() {
-        return refused(db_error, place, doing);
+        return refused(db_error, place, doing, carries);
     }
     let cause = error.source();
     // TLS errors come inside an input/output error.
@@ -149,15 +175,22 @@ pub(crate) fn fault(error: tokio_postgres::Error, place: &Place, doing: &str) ->
     DriverError::new(kind, format!("{doing}: {what} at {place}; {next}")).with_source(error)
 }
 
-fn refused(error: &DbError, place: &Place, doing: &str) -> DriverError {
+fn refused(error: &DbError, place: &Place, doing: &str, carries: Carries) -> DriverError {
     let code = error.code().code();
-    let (kind, next) = STATES
-        .iter()
-        .find(|(begin, _, _)| code.starts_with(begin))
-        .map_or((ErrorKind::Internal, "look at the server's log"), |(_, kind, next)| (*kind, *next));
+    let (kind, next) = meaning(code, carries);
     let detail =
         error.detail().map(|detail| format!(" ({})", detail.replace('\n', "; "))).unwrap_or_default();
     DriverError::new(kind, format!("{doing}: {place} says {:?} [{code}]{detail}; {next}", error.message()))
+}
+
+fn meaning(code: &str, carries: Carries) -> (ErrorKind, &'static str) {
+    match STATES.iter().find(|(begin, _, _)| code.starts_with(begin)) {
+        Some((_, ErrorKind::Invalid, _)) if carries == Carries::Ours => {
+            (ErrorKind::Internal, "it is tried again; if it stays, look at the server's log")
+        }
+        Some((_, kind, next)) => (*kind, next),
+        None => (ErrorKind::Internal, "look at the server's log"),
+    }
 }
 
 fn unreachable(error: &io::Error) -> (ErrorKind, String, &'static str) {
@@ -181,10 +214,6 @@ fn is_tls_refused(cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn kind_of(code: &str) -> ErrorKind {
-        STATES.iter().find(|(begin, _, _)| code.starts_with(begin)).map_or(ErrorKind::Internal, |s| s.1)
-    }
 
     #[test]
     fn states_have_their_kinds() {
@@ -214,8 +243,23 @@ mod tests {
             ("53100", ErrorKind::Internal),
             ("XX000", ErrorKind::Internal),
         ] {
-            assert_eq!(kind_of(code), kind, "{code}");
+            assert_eq!(meaning(code, Carries::Parameters).0, kind, "{code}");
         }
+    }
+
+    /// Such as a role that was dropped beside us: to give up for ever would stall a delete.
+    #[test]
+    fn only_parameters_are_invalid() {
+        for (code, ..) in STATES {
+            let (kind, next) = meaning(code, Carries::Ours);
+            assert_ne!(kind, ErrorKind::Invalid, "{code}");
+            assert!(!next.contains("spec.parameters"), "{code}: {next}");
+        }
+        for code in ["42704", "22023", "3F000"] {
+            let (kind, _) = meaning(code, Carries::Ours);
+            assert_eq!((kind, kind.retry()), (ErrorKind::Internal, driver_api::Retry::Later), "{code}");
+        }
+        assert_eq!(meaning("2BP01", Carries::Ours), meaning("2BP01", Carries::Parameters));
     }
 
     #[test]
