@@ -171,36 +171,34 @@ impl ServerState {
         self.role(name).filter(|role| role.comment.as_ref() == Some(&layout.mark))
     }
 
-    /// The database, if it is ours: it carries our mark; or it carries none and belongs to the owner role,
-    /// which does. The latter is what a run leaves that dies between CREATE DATABASE and COMMENT, which
-    /// cannot be one transaction; and nobody but us can make it so, since nobody else is in that role.
+    /// The database, if it is ours: it carries our mark; or it carries none, belongs to the owner role, which
+    /// does, and takes no sessions. The latter is what a run leaves that dies between CREATE DATABASE
+    /// and COMMENT, which cannot be one transaction: the one that marks it also opens it. Nobody but us can
+    /// make it so, since nobody else is in that role; and where somebody took the mark away from a database
+    /// that is in use, that is a decision.
     pub(crate) fn our_database(&self, layout: &Layout) -> Option<&DatabaseState> {
         self.database.as_ref().filter(|database| match &database.comment {
             Some(comment) => *comment == layout.mark,
-            None => database.owner == layout.owner && self.our_role(&layout.owner, layout).is_some(),
+            None => {
+                database.owner == layout.owner
+                    && !database.allows_connections
+                    && self.our_role(&layout.owner, layout).is_some()
+            }
         })
     }
 
-    /// What is there under our names and is not ours, for a person.
+    /// What is there under our names and is not ours, for a person: the tenant, who may not be meant to read
+    /// what others wrote on their objects. That goes to the log.
     pub(crate) fn foreign(&self, layout: &Layout) -> Vec<String> {
-        let mark = |comment: &Option<String>| {
-            comment
-                .as_ref()
-                .map_or_else(|| "no mark".to_owned(), |comment| format!("the comment {comment:?}"))
-        };
         let database = self.database.iter().filter(|_| self.our_database(layout).is_none()).map(|database| {
-            format!(
-                "database {} (owner {}, with {})",
-                layout.database,
-                database.owner,
-                mark(&database.comment)
-            )
+            let mark = mark_of(&layout.database, database.comment.as_deref());
+            format!("database {} (owner {}, {mark})", layout.database, database.owner)
         });
         let roles = self
             .roles
             .iter()
             .filter(|role| self.our_role(&role.name, layout).is_none())
-            .map(|role| format!("role {} (with {})", role.name, mark(&role.comment)));
+            .map(|role| format!("role {} ({})", role.name, mark_of(&role.name, role.comment.as_deref())));
         database.chain(roles).collect()
     }
 
@@ -210,6 +208,15 @@ impl ServerState {
         let roles = self.roles.iter().filter(|role| self.our_role(&role.name, layout).is_some());
         database.into_iter().chain(roles.map(|role| format!("role {}", role.name))).collect()
     }
+}
+
+/// Says of something foreign whether it is marked.
+fn mark_of(name: &str, comment: Option<&str>) -> &'static str {
+    let Some(comment) = comment else {
+        return "without a mark";
+    };
+    tracing::debug!(name, comment, "another mark");
+    "with another mark"
 }
 
 /// What is inside the tenant's database, as far as it is ours to arrange.
@@ -263,4 +270,48 @@ pub(crate) async fn inner(
         state.extensions.push((talk.cell(row, 0)?, talk.cell(row, 1)?, talk.cell(row, 2)?));
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use driver_api::{Mark, Target};
+
+    use super::*;
+
+    fn state(layout: &Layout, comment: Option<&str>, allows_connections: bool) -> ServerState {
+        let owner = RoleState {
+            name: layout.owner.clone(),
+            comment: Some(layout.mark.clone()),
+            ..RoleState::default()
+        };
+        let database = DatabaseState {
+            owner: layout.owner.clone(),
+            comment: comment.map(str::to_owned),
+            allows_connections,
+            ..DatabaseState::default()
+        };
+        ServerState { database: Some(database), roles: vec![owner] }
+    }
+
+    #[test]
+    fn an_unmarked_database_is_ours_only_before_it_takes_sessions() {
+        let layout = Layout::of(&Target::new("orders", Mark::new("c", "u"), 63));
+        let is_ours = |state: &ServerState| state.our_database(&layout).is_some();
+        assert!(is_ours(&state(&layout, Some(&layout.mark), true)));
+        assert!(is_ours(&state(&layout, None, false)));
+        assert!(!is_ours(&state(&layout, None, true)));
+        assert!(!is_ours(&state(&layout, Some("another"), false)));
+        let mut unmarked_owner = state(&layout, None, false);
+        unmarked_owner.roles[0].comment = None;
+        assert!(!is_ours(&unmarked_owner));
+    }
+
+    #[test]
+    fn the_text_of_a_foreign_comment_stays_out() {
+        let layout = Layout::of(&Target::new("orders", Mark::new("c", "u"), 63));
+        let another = state(&layout, Some("the secret plan"), true).foreign(&layout);
+        assert_eq!(another, ["database orders (owner orders_own, with another mark)"]);
+        let none = state(&layout, None, true).foreign(&layout);
+        assert_eq!(none, ["database orders (owner orders_own, without a mark)"]);
+    }
 }

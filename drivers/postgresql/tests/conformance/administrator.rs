@@ -30,7 +30,8 @@ rules! {
         for drift in ["REVOKE CONNECT ON DATABASE {db} FROM {rw}", "GRANT CONNECT ON DATABASE {db} TO PUBLIC",
                       "ALTER ROLE {a} NOLOGIN", "ALTER ROLE {a} PASSWORD 'x'", "ALTER ROLE {a} RESET role",
                       "ALTER ROLE {a} IN DATABASE {db} SET role = none", "ALTER DATABASE {db} CONNECTION LIMIT 7",
-                      "ALTER DATABASE {db} ALLOW_CONNECTIONS false", "COMMENT ON DATABASE {db} IS NULL",
+                      "ALTER DATABASE {db} ALLOW_CONNECTIONS false",
+                      "COMMENT ON DATABASE {db} IS NULL;\nALTER DATABASE {db} ALLOW_CONNECTIONS false",
                       revoked.as_str(), "DROP ROLE {b}"] {
             case.run("postgres", drift).await;
             assert!(!case.differences().await.is_empty(), "{drift}");

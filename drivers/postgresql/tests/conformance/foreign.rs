@@ -2,7 +2,7 @@
 
 use driver_api::{ErrorKind, Mark, Presence, Target};
 
-use crate::harness::Case;
+use crate::harness::{Case, assert_error};
 
 /// Whatever the driver is asked, the foreign things stay as they are.
 async fn assert_left_alone(case: &Case, named: &str) {
@@ -38,21 +38,28 @@ rules! {
                      Mark::new("another-cluster", format!("uid-{}", theirs.name()))] {
             let mut case = theirs.clone();
             case.target = Target::new(theirs.name(), mark, 63);
-            assert_left_alone(&case, "uid-").await;
+            assert_left_alone(&case, "with another mark").await;
         }
         theirs.assert_complete().await;
     }
 
-    /// A comment that somebody put in the place of our mark is a decision that we do not undo.
-    async fn a_database_whose_mark_was_replaced_is_left_alone(context) {
-        let case = context.case("orders");
-        case.ensure_present().await;
-        case.run("postgres", "COMMENT ON DATABASE {db} IS 'kept by hand'").await;
-        case.assert_refused(ErrorKind::NameTaken, &["kept by hand", case.name()]).await;
-        // The owner role cannot go while the database stays, and none of the roles goes then.
-        let before = case.snapshot().await;
-        assert_eq!(case.try_ensure_absent().await.unwrap_err().kind(), ErrorKind::InUse);
-        assert_eq!(case.snapshot().await, before);
+    /// A comment that somebody took away, or put another in its place, is a decision that we do not undo.
+    async fn a_database_whose_mark_was_taken_away_is_left_alone(context) {
+        for (label, comment, named) in [
+            ("replaced", "'kept by hand'", "with another mark"),
+            ("removed", "NULL", "without a mark"),
+        ] {
+            let case = context.case(label);
+            case.ensure_present().await;
+            case.run("postgres", &format!("COMMENT ON DATABASE {{db}} IS {comment}")).await;
+            let error = case.try_ensure_present().await.unwrap_err();
+            assert_error(&error, ErrorKind::NameTaken, &[named, case.name()]);
+            assert!(!error.chain().contains("kept by hand"), "{}", error.chain());
+            // The owner role cannot go while the database stays, and none of the roles goes then.
+            let before = case.snapshot().await;
+            assert_eq!(case.try_ensure_absent().await.unwrap_err().kind(), ErrorKind::InUse);
+            assert_eq!(case.snapshot().await, before);
+        }
     }
 
     async fn ours_is_removed_beside_what_is_not(context) {

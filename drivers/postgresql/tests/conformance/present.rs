@@ -47,15 +47,17 @@ rules! {
         assert!(polls > 10, "it ended after {polls} polls: was anything interrupted?");
     }
 
-    /// A crash between CREATE DATABASE and COMMENT leaves a database without mark. It is ours by its owner.
-    async fn an_unmarked_database_of_our_owner_role_is_ours(context) {
+    /// A crash between CREATE DATABASE and COMMENT leaves a database without mark that takes no sessions. It is
+    /// ours by its owner.
+    async fn an_unmarked_database_of_our_owner_role_is_ours_before_it_opens(context) {
         let case = context.case("orders");
+        let as_created = "COMMENT ON DATABASE {db} IS NULL;\nALTER DATABASE {db} ALLOW_CONNECTIONS false";
         case.ensure_present().await;
-        case.run("postgres", "COMMENT ON DATABASE {db} IS NULL").await;
-        assert_eq!(case.differences().await, ["the database's mark is missing"]);
+        case.run("postgres", as_created).await;
+        assert_eq!(case.differences().await, ["the database's mark is missing", "the database takes no sessions"]);
         case.ensure_present().await;
         case.assert_complete().await;
-        case.run("postgres", "COMMENT ON DATABASE {db} IS NULL").await;
+        case.run("postgres", as_created).await;
         case.ensure_absent().await;
         case.assert_absent().await;
     }
@@ -75,7 +77,7 @@ rules! {
             "ALTER DATABASE {db} IS_TEMPLATE true",
             "ALTER DATABASE {db} ALLOW_CONNECTIONS false",
             "ALTER DATABASE {db} CONNECTION LIMIT 3",
-            "COMMENT ON DATABASE {db} IS NULL",
+            "COMMENT ON DATABASE {db} IS NULL;\nALTER DATABASE {db} ALLOW_CONNECTIONS false",
             "ALTER ROLE {a} NOLOGIN",
             "ALTER ROLE {a} PASSWORD 'changed'",
             "ALTER ROLE {a} PASSWORD NULL",
