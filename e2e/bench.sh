@@ -9,5 +9,5 @@ cd "$checkout"
 SERVERS=postgresql-17 "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
-step "building the benchmark" cargo build --quiet --release -p db-operator-e2e --bin bench
-"$CARGO_TARGET_DIR/release/bench"
+step "building the benchmark" cargo build --quiet -p db-operator-e2e --bin bench
+"$CARGO_TARGET_DIR/debug/bench"
