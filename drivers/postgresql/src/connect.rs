@@ -1,9 +1,11 @@
 //! Sessions: as the administrator, which hold the lock, and as the tenant, to prove that the login works.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use driver_api::names::short_hash;
 use driver_api::{DriverError, ErrorKind, Login, Result, Server};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
@@ -40,6 +42,8 @@ const OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c statement_timeout=24
 pub(crate) struct Dialer {
     server: Server,
     tls: Option<MakeRustlsConnect>,
+    /// Where the name leads, looked up once a run: a name server that loses one answer costs five seconds.
+    addresses: OnceCell<Vec<SocketAddr>>,
 }
 
 /// What the administrator's login is and may do.
@@ -62,7 +66,7 @@ pub(crate) struct Administrator {
 
 impl Dialer {
     pub(crate) fn new(server: &Server) -> Result<Self> {
-        Ok(Self { server: server.clone(), tls: tls::connector(server)? })
+        Ok(Self { server: server.clone(), tls: tls::connector(server)?, addresses: OnceCell::new() })
     }
 
     /// How errors name a database of this server and a login.
@@ -100,8 +104,7 @@ impl Dialer {
             .application_name("db-operator")
             .keepalives_idle(Duration::from_secs(30))
             .tcp_user_timeout(Duration::from_secs(30));
-        // Looked up here, since tokio-postgres does not tell an unknown name from a closed port.
-        for address in tokio::net::lookup_host((host.as_str(), *port)).await.map_err(Refusal::Lookup)? {
+        for address in self.addresses.get_or_try_init(|| self.look_up()).await? {
             config.host(host).hostaddr(address.ip());
         }
         match self.tls.clone() {
@@ -121,6 +124,12 @@ impl Dialer {
                 Ok(client)
             }
         }
+    }
+
+    /// Looks the name up, since tokio-postgres does not tell an unknown name from a closed port.
+    async fn look_up(&self) -> std::result::Result<Vec<SocketAddr>, Refusal> {
+        let Server { host, port, .. } = &self.server;
+        Ok(tokio::net::lookup_host((host.as_str(), *port)).await.map_err(Refusal::Lookup)?.collect())
     }
 }
 
