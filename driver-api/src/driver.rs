@@ -5,6 +5,7 @@ use std::future::Future;
 
 use serde::de::DeserializeOwned;
 
+use crate::dump::{Description, Occupancy, Sink, Source};
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -86,6 +87,55 @@ pub trait Driver: Send + Sync + 'static {
         &self,
         session: &mut Self::Session,
         database: &Target,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Keeps every login but the administrator's out of the database, and ends their sessions.
+    ///
+    /// When it has returned, nobody can commit anything in the database any more, until
+    /// [`ensure_present`](Driver::ensure_present) lets the login in again.
+    ///
+    /// # Errors
+    ///
+    /// `InUse` where something that is not ours to end can still write.
+    fn lock_out(
+        &self,
+        session: &mut Self::Session,
+        database: &Target,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes one consistent snapshot of the database to `sink`: all that the tenant has made, and no row that
+    /// was not committed when the snapshot was taken.
+    ///
+    /// It MUST read with the tenant's rights, and MUST fail rather than leave something out. It MAY take as
+    /// long as the data takes. Nothing may be written to disk.
+    fn dump<S: Sink>(
+        &self,
+        session: &mut Self::Session,
+        database: &Target,
+        sink: &S,
+    ) -> impl Future<Output = Result<Description>> + Send;
+
+    /// Says whether the database can take a dump of `description`. It MUST NOT change anything.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the server is older than the one that the dump is from.
+    fn check_load(
+        &self,
+        session: &mut Self::Session,
+        database: &Target,
+        description: &Description,
+    ) -> impl Future<Output = Result<Occupancy>> + Send;
+
+    /// Loads a dump into a database that is `Empty`, with the tenant's rights and never through an interactive
+    /// client. It MUST count the rows, and fail where they are not as many as the dump has.
+    ///
+    /// It need not go on from what it left behind: the runtime makes the database anew.
+    fn load<S: Source>(
+        &self,
+        session: &mut Self::Session,
+        database: &Target,
+        source: &S,
     ) -> impl Future<Output = Result<()>> + Send;
 }
 

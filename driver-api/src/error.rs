@@ -32,6 +32,20 @@ pub enum ErrorKind {
     SecretConflict,
     /// The database was created once and is not on the server any more.
     DatabaseMissing,
+    /// The database that a backup is to be loaded into holds something.
+    NotEmpty,
+    /// The object store does not answer, or answers with an error of its own.
+    StorageUnreachable,
+    /// The object store refuses the login, or the login lacks a right.
+    StorageDenied,
+    /// The bucket does not exist, or is in another region.
+    BucketMissing,
+    /// There is no complete backup where one is looked for.
+    BackupMissing,
+    /// A stored backup is not what was written: something of it is changed, cut short or gone.
+    BackupDamaged,
+    /// A backup is encrypted, and not to the key that is given.
+    DecryptionFailed,
     /// The object changed under this run: another one is due.
     Superseded,
     /// A defect, or a failure that nobody foresaw.
@@ -49,7 +63,7 @@ pub enum Retry {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Unreachable,
         Self::TlsRefused,
         Self::Untrusted,
@@ -63,6 +77,13 @@ impl ErrorKind {
         Self::CredentialsMissing,
         Self::SecretConflict,
         Self::DatabaseMissing,
+        Self::NotEmpty,
+        Self::StorageUnreachable,
+        Self::StorageDenied,
+        Self::BucketMissing,
+        Self::BackupMissing,
+        Self::BackupDamaged,
+        Self::DecryptionFailed,
         Self::Superseded,
         Self::Internal,
     ];
@@ -82,6 +103,13 @@ impl ErrorKind {
             | Self::CredentialsMissing
             | Self::SecretConflict
             | Self::DatabaseMissing
+            | Self::NotEmpty
+            | Self::StorageUnreachable
+            | Self::StorageDenied
+            | Self::BucketMissing
+            | Self::BackupMissing
+            | Self::BackupDamaged
+            | Self::DecryptionFailed
             | Self::Internal => Retry::Later,
         }
     }
@@ -102,6 +130,13 @@ impl ErrorKind {
             Self::CredentialsMissing => "CredentialsMissing",
             Self::SecretConflict => "SecretConflict",
             Self::DatabaseMissing => "DatabaseMissing",
+            Self::NotEmpty => "NotEmpty",
+            Self::StorageUnreachable => "StorageUnreachable",
+            Self::StorageDenied => "StorageDenied",
+            Self::BucketMissing => "BucketMissing",
+            Self::BackupMissing => "BackupMissing",
+            Self::BackupDamaged => "BackupDamaged",
+            Self::DecryptionFailed => "DecryptionFailed",
             Self::Superseded => "Superseded",
             Self::Internal => "Internal",
         }

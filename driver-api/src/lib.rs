@@ -5,6 +5,7 @@ pub mod lifecycle;
 pub mod names;
 
 pub mod driver;
+pub mod dump;
 pub mod error;
 pub mod secret;
 

@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::driver::{Desired, Driver, Mark, Presence, Server, Target};
+use crate::dump::{Description, Occupancy, Reader, Sink, Source, StreamInfo, Writer};
 use crate::error::{DriverError, ErrorKind, Result};
+
+/// Name of the one stream of a dump.
+const ROWS: &str = "rows";
 
 /// A driver for a [`MemoryServer`].
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,7 @@ struct Contents {
     databases: BTreeMap<String, Stored>,
     logins: BTreeMap<String, (Mark, String)>,
     locks: BTreeSet<String>,
+    locked_out: BTreeSet<String>,
     refusal: Option<(ErrorKind, String)>,
 }
 
@@ -87,7 +93,24 @@ impl MemoryServer {
 
     /// Whether that login works.
     pub fn logs_in(&self, username: &str, password: &str) -> bool {
-        self.contents().logins.get(username).is_some_and(|(_, stored)| stored == password)
+        let contents = self.contents();
+        let known = contents.logins.get(username).is_some_and(|(_, stored)| stored == password);
+        known && !contents.locked_out.contains(username)
+    }
+
+    /// Commits a row, as an application does with that login.
+    ///
+    /// # Errors
+    ///
+    /// `AuthenticationFailed` while the login is locked out, or where there is no such database.
+    pub fn commit(&self, database: &Target, row: &str) -> Result<()> {
+        let mut contents = self.contents();
+        let refused = contents.locked_out.contains(&database.active_login);
+        match contents.databases.get_mut(&database.name).filter(|_| !refused) {
+            Some(stored) => stored.rows.push(row.to_owned()),
+            None => return Err(DriverError::new(ErrorKind::AuthenticationFailed, "the login is refused")),
+        }
+        Ok(())
     }
 
     /// Makes every new session fail, until it is called with `None`.
@@ -164,6 +187,7 @@ impl Driver for MemoryDriver {
         let mut contents = self.server.contents();
         let fresh = Stored { mark: Some(database.mark.clone()), rows: Vec::new() };
         contents.databases.entry(database.name.clone()).or_insert(fresh);
+        contents.locked_out.remove(&database.active_login);
         Ok(())
     }
 
@@ -179,4 +203,71 @@ impl Driver for MemoryDriver {
         contents.logins.retain(|name, (mark, _)| name != &database.active_login || mark != &database.mark);
         Ok(())
     }
+
+    async fn lock_out(&self, _: &mut MemorySession, database: &Target) -> Result<()> {
+        self.server.contents().locked_out.insert(database.active_login.clone());
+        Ok(())
+    }
+
+    async fn dump<S: Sink>(
+        &self,
+        _: &mut MemorySession,
+        database: &Target,
+        sink: &S,
+    ) -> Result<Description> {
+        let rows = self.stored(database)?.rows;
+        let text = rows.iter().fold(String::new(), |text, row| text + row + "\n");
+        sink.expect(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        let info = StreamInfo { name: ROWS.to_owned(), restore_with: "one row a line".to_owned() };
+        let mut writer = sink.open(info).await?;
+        writer.write(Bytes::from(text)).await?;
+        writer.finish(u64::try_from(rows.len()).ok()).await?;
+        Ok(Description {
+            server_version: "1.0".to_owned(),
+            tool_version: "memory 1.0".to_owned(),
+            snapshot: None,
+            details: serde_json::Value::Null,
+        })
+    }
+
+    async fn check_load(
+        &self,
+        _: &mut MemorySession,
+        database: &Target,
+        description: &Description,
+    ) -> Result<Occupancy> {
+        if description.server_version != "1.0" {
+            return Err(DriverError::new(ErrorKind::Unsupported, "the dump is from a newer server"));
+        }
+        let count = self.stored(database)?.rows.len();
+        let occupied = || Occupancy::Occupied { what: format!("{count} rows") };
+        Ok(if count == 0 { Occupancy::Empty } else { occupied() })
+    }
+
+    async fn load<S: Source>(&self, _: &mut MemorySession, database: &Target, source: &S) -> Result<()> {
+        let mut text = Vec::new();
+        let mut reader = source.open(ROWS).await?;
+        while let Some(chunk) = reader.read().await? {
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut contents = self.server.contents();
+        let stored = contents.databases.get_mut(&database.name).ok_or_else(|| missing(database))?;
+        stored.rows = text.lines().map(str::to_owned).collect();
+        let expected = source.streams().iter().find_map(|stream| stream.rows);
+        if expected == u64::try_from(stored.rows.len()).ok() {
+            return Ok(());
+        }
+        Err(DriverError::new(ErrorKind::BackupDamaged, "the dump has another number of rows than it says"))
+    }
+}
+
+impl MemoryDriver {
+    fn stored(&self, database: &Target) -> Result<Stored> {
+        self.server.database(&database.name).ok_or_else(|| missing(database))
+    }
+}
+
+fn missing(database: &Target) -> DriverError {
+    DriverError::new(ErrorKind::DatabaseMissing, format!("there is no database {}", database.name))
 }
