@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{BackupPhase, Database, DatabasePhase, DeletionPolicy};
+use crate::api::{BackupPhase, Database, DatabasePhase, DeletionPolicy, RestorePhase};
 
 /// What a Job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -120,13 +120,31 @@ pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
     from == to
         || match from {
             P::Creating => matches!(to, P::Created | P::DeletionRequested),
-            P::Created => {
-                matches!(to, P::BackupRequested | P::BackupBeforeDeleteRequested | P::DeletionRequested)
-            }
+            P::Created => matches!(
+                to,
+                P::BackupRequested
+                    | P::RestoreRequested
+                    | P::BackupBeforeDeleteRequested
+                    | P::DeletionRequested
+            ),
             // A run that dies after its claim leaves the way back open.
             P::BackupRequested => matches!(to, P::BackupInProgress | P::Created),
             P::BackupInProgress => matches!(to, P::BackupCompleted | P::BackupRequested | P::Created),
             P::BackupCompleted => matches!(to, P::Created),
+            P::RestoreRequested => matches!(
+                to,
+                P::RestoreInProgress | P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested
+            ),
+            // What was there is given up, so only a load that is complete leads back to Created.
+            P::RestoreInProgress => {
+                matches!(
+                    to,
+                    P::RestoreCompleted | P::BackupBeforeDeleteRequested | P::DeletionRequested
+                )
+            }
+            P::RestoreCompleted => {
+                matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
+            }
             // The owner may give up the final backup by changing the policy to Delete or Retain.
             P::BackupBeforeDeleteRequested => {
                 matches!(to, P::BackupBeforeDeleteInProgress | P::DeletionRequested)
@@ -151,8 +169,20 @@ pub fn backup_may_follow(from: Option<BackupPhase>, to: BackupPhase) -> bool {
     use BackupPhase as P;
     match from {
         None => matches!(to, P::Starting),
-        Some(P::Starting) => matches!(to, P::Starting | P::BackingUp),
+        // A run that died after the manifest leaves a backup that is complete.
+        Some(P::Starting) => matches!(to, P::Starting | P::BackingUp | P::Completed),
         Some(P::BackingUp) => matches!(to, P::Starting | P::BackingUp | P::Completed),
+        Some(P::Completed) => matches!(to, P::Completed),
+    }
+}
+
+/// Whether a Restore may go from phase `from` to phase `to`. A failed attempt starts over.
+pub fn restore_may_follow(from: Option<RestorePhase>, to: RestorePhase) -> bool {
+    use RestorePhase as P;
+    match from {
+        None => matches!(to, P::Starting),
+        Some(P::Starting) => matches!(to, P::Starting | P::Restoring),
+        Some(P::Restoring) => matches!(to, P::Starting | P::Restoring | P::Completed),
         Some(P::Completed) => matches!(to, P::Completed),
     }
 }
@@ -177,6 +207,9 @@ pub fn permits(
             None
             | Some(
                 P::Creating
+                | P::RestoreRequested
+                | P::RestoreInProgress
+                | P::RestoreCompleted
                 | P::BackupBeforeDeleteRequested
                 | P::BackupBeforeDeleteInProgress
                 | P::BackupBeforeDeleteCompleted
@@ -185,12 +218,22 @@ pub fn permits(
                 | P::Deleted,
             ) => false,
         },
-        Operation::Restore | Operation::Rotate => intent == Intent::Keep && phase == Some(P::Created),
+        Operation::Restore => {
+            intent == Intent::Keep
+                && matches!(
+                    phase,
+                    Some(P::Created | P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted)
+                )
+        }
+        Operation::Rotate => intent == Intent::Keep && phase == Some(P::Created),
         Operation::BackupBeforeDelete => {
             intent == Intent::BackupThenDelete
                 && match phase {
                     Some(
                         P::Created
+                        | P::RestoreRequested
+                        | P::RestoreInProgress
+                        | P::RestoreCompleted
                         | P::BackupBeforeDeleteRequested
                         | P::BackupBeforeDeleteInProgress
                         | P::BackupBeforeDeleteCompleted,
@@ -225,6 +268,9 @@ pub fn permits(
                     | P::BackupRequested
                     | P::BackupInProgress
                     | P::BackupCompleted
+                    | P::RestoreRequested
+                    | P::RestoreInProgress
+                    | P::RestoreCompleted
                     | P::BackupBeforeDeleteRequested
                     | P::BackupBeforeDeleteInProgress,
                 ) => false,

@@ -6,13 +6,19 @@ use crate::api::{Database, MAX_DATABASE_NAME};
 
 /// The first `digits` hexadecimal digits of the SHA-256 of `text`.
 pub fn short_hash(text: &str, digits: usize) -> String {
+    let mut hex = sha256(text.as_bytes());
+    hex.truncate(digits);
+    hex
+}
+
+/// The SHA-256 of `bytes`, in 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
+    for byte in Sha256::digest(bytes) {
         for nibble in [byte >> 4, byte & 0xf] {
             hex.extend(char::from_digit(u32::from(nibble), 16));
         }
     }
-    hex.truncate(digits);
     hex
 }
 

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use crate::decide::{Decision, Launch, Settled, Stuck, Wait, decide};
 use crate::error::LaunchError;
 use crate::facts::{Facts, Surroundings};
-use crate::job::{self, Settings};
+use crate::job::{self, Settings, StoreKeys};
 use crate::jobs::KnownJob;
 use crate::launch::{is_refused_for_good, launch};
 use crate::metrics::{Metrics, OfOperation, Reason};
@@ -108,6 +108,7 @@ impl Context {
             operator_namespace: &self.settings.namespace,
             resync: self.resync,
             driver: world.registered(&database.spec.driver),
+            requests: &world.requests,
         };
         let uid = database.metadata.uid.as_deref().unwrap_or_default();
         Facts::of(database, world.jobs.of(uid), &around)
@@ -175,7 +176,8 @@ async fn act(operator: &Context, database: &Database, decision: Decision) -> Res
     operator.world().settle(uid, known);
     match launched {
         Ok(job) => {
-            let operation = say_launched(operator, database, &job, due);
+            let operation = say_launched(operator, database, &job, &due);
+            say_begun(operator, &due, &job).await;
             Ok(Decision::Launch(Launch { operation, ..due }))
         }
         Err(error) => {
@@ -212,7 +214,8 @@ async fn launch_or_release(
         return release(operator, database, driver, due).await;
     }
     let (client, settings) = (&operator.client, &operator.settings);
-    match launch(client.clone(), &job::build(database, driver, due, settings)).await {
+    let keys = operator.world().store_keys(database, due);
+    match launch(client.clone(), &job::build(database, driver, due, &keys, settings)).await {
         Err(LaunchError::NamespaceTerminating { .. }) if Intent::of(database) != Intent::Keep => {
             release(operator, database, driver, &Launch::RELEASE).await
         }
@@ -221,7 +224,7 @@ async fn launch_or_release(
 }
 
 /// Answers which operation was launched in the end.
-fn say_launched(operator: &Context, database: &Database, job: &Job, due: Launch) -> Operation {
+fn say_launched(operator: &Context, database: &Database, job: &Job, due: &Launch) -> Operation {
     let known = KnownJob::of(job);
     let operation = known.as_ref().map_or(due.operation, |known| known.operation);
     let name = job.metadata.name.as_deref().unwrap_or_default();
@@ -239,6 +242,16 @@ fn say_launched(operator: &Context, database: &Database, job: &Job, due: Launch)
         );
     }
     operation
+}
+
+/// Says on a Backup or Restore that it is begun.
+async fn say_begun(operator: &Context, due: &Launch, job: &Job) {
+    let Some(request) = &due.request else { return };
+    let Some(known) = operator.world().requests.get(&request.uid).cloned() else { return };
+    let reason = if due.operation == Operation::Backup { "BackupStarted" } else { "RestoreStarted" };
+    let job = job.metadata.name.as_deref().unwrap_or_default();
+    let notice = Notice::normal(reason, format!("attempt {} is Job {job}", due.attempt));
+    operator.voice.say(&known.uid, &known.reference(), Some(notice)).await;
 }
 
 /// Says where a released database is, which is recorded nowhere else once its Database is gone.
@@ -264,7 +277,7 @@ async fn release(
     driver: &DriverRegistration,
     due: &Launch,
 ) -> Result<Job, LaunchError> {
-    let job = job::build(database, driver, due, &operator.settings);
+    let job = job::build(database, driver, due, &StoreKeys::default(), &operator.settings);
     say_released(operator, database, job.metadata.name.as_deref().unwrap_or_default()).await;
     launch(operator.client.clone(), &job).await
 }

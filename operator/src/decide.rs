@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use driver_api::api::{BackupPhase, DatabasePhase};
+use driver_api::api::DatabasePhase;
 use driver_api::lifecycle::{Intent, Operation};
 
-use crate::facts::{Facts, JobFact, Progress, Registered};
+use crate::facts::{Facts, JobFact, Progress, Registered, Request};
+use crate::job::Subject;
 use crate::jobs::Pods;
 
 /// The wait before the second attempt. It doubles with each further one.
@@ -49,11 +50,13 @@ pub enum Decision {
 }
 
 /// A Job to be launched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// What it does.
     pub operation: Operation,
-    /// Counts the Jobs of one operation on one generation.
+    /// The Backup or Restore that it works on, where it works on one.
+    pub request: Option<Request>,
+    /// Counts the Jobs of one operation on one generation, or on one Backup or Restore.
     pub attempt: u32,
     /// The Job before it ended well, and yet the phase did not move: a driver has broken its contract.
     pub after_lost_work: bool,
@@ -61,7 +64,8 @@ pub struct Launch {
 
 impl Launch {
     /// The first attempt to let a Database go.
-    pub const RELEASE: Self = Self { operation: Operation::Release, attempt: 1, after_lost_work: false };
+    pub const RELEASE: Self =
+        Self { operation: Operation::Release, request: None, attempt: 1, after_lost_work: false };
 }
 
 /// What a Database waits for.
@@ -123,13 +127,15 @@ pub enum Stuck {
     },
 }
 
-/// What a Database in that phase needs, given what its owner wants.
+/// What a Database in that phase needs, given what its owner wants. `requested` is what the Backup or Restore
+/// asks for whose turn it is.
 pub fn needed(
     phase: Option<DatabasePhase>,
     intent: Intent,
     current: bool,
     guarded: bool,
     was_created: bool,
+    requested: Option<Operation>,
 ) -> Needed {
     use DatabasePhase as P;
     if intent != Intent::Keep && !guarded {
@@ -143,7 +149,7 @@ pub fn needed(
             Intent::Delete | Intent::BackupThenDelete | Intent::Retain => Needed::Run(Operation::Delete),
         },
         Some(P::Created) => match intent {
-            Intent::Keep if current => Needed::Nothing,
+            Intent::Keep if current => requested.map_or(Needed::Nothing, Needed::Run),
             Intent::Keep => Needed::Run(Operation::Create),
             Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
             Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
@@ -153,6 +159,12 @@ pub fn needed(
             Intent::Keep | Intent::Delete | Intent::BackupThenDelete | Intent::Retain => {
                 Needed::Run(Operation::Backup)
             }
+        },
+        // A restore goes on. One that is deleted meanwhile may hold the rows from before, or others.
+        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => match intent {
+            Intent::Keep => Needed::Run(Operation::Restore),
+            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
+            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
         },
         Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => match intent {
             Intent::Keep => Needed::Contradiction,
@@ -170,7 +182,7 @@ pub fn needed(
 
 /// What to do about a Database. The first rule that matches holds.
 pub fn decide(facts: &Facts) -> Decision {
-    let operation = match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created) {
+    let operation = match needed_by(facts) {
         Needed::Nothing if facts.intent == Intent::Keep => {
             return Decision::Settled(Settled::Current { verify_in: facts.verify_in });
         }
@@ -184,17 +196,40 @@ pub fn decide(facts: &Facts) -> Decision {
     }
     // A namespace that is terminating stays so: what was released before goes on being released.
     let operation = if facts.released_by().is_some() { Operation::Release } else { operation };
-    match next_attempt(facts, operation) {
+    let attempt = next_attempt(facts, operation).or_else(|wait| {
+        // A repair that has failed does not hold up the backup that somebody asks for.
+        match &facts.request {
+            Some(request) if facts.phase == Some(DatabasePhase::Created) && operation == Operation::Create => {
+                next_attempt(facts, request.operation).map_err(|other| sooner(wait, other))
+            }
+            _ => Err(wait),
+        }
+    });
+    match attempt {
         Err(wait) => Decision::Wait(wait),
         Ok(launch) => match facts.driver {
             Registered::Named => Decision::Launch(launch),
             // To let go takes no engine.
-            Registered::Others if operation == Operation::Release => Decision::Launch(launch),
+            Registered::Others if launch.operation == Operation::Release => Decision::Launch(launch),
             Registered::Others => {
                 Decision::Stuck(Stuck::UnknownDriver { probe: facts.intent != Intent::Keep })
             }
             Registered::None => Decision::Stuck(Stuck::UnknownDriver { probe: false }),
         },
+    }
+}
+
+fn needed_by(facts: &Facts) -> Needed {
+    let Facts { phase, intent, current, guarded, was_created, .. } = facts;
+    let requested = facts.request.as_ref().map(|request| request.operation);
+    needed(*phase, *intent, *current, *guarded, *was_created, requested)
+}
+
+/// Whichever of two waits ends first.
+fn sooner(one: Wait, other: Wait) -> Wait {
+    match (&one, &other) {
+        (Wait::Backoff { left, .. }, Wait::Backoff { left: other_left, .. }) if other_left < left => other,
+        _ => one,
     }
 }
 
@@ -213,7 +248,16 @@ pub fn is_past(operation: Operation, phase: Option<DatabasePhase>) -> bool {
     // How far an object is on its one-way road: alive, final backup, final backup done, deletion.
     let stage = match phase {
         None
-        | Some(P::Creating | P::Created | P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => 0,
+        | Some(
+            P::Creating
+            | P::Created
+            | P::BackupRequested
+            | P::BackupInProgress
+            | P::BackupCompleted
+            | P::RestoreRequested
+            | P::RestoreInProgress
+            | P::RestoreCompleted,
+        ) => 0,
         Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => 1,
         Some(P::BackupBeforeDeleteCompleted) => 2,
         Some(P::DeletionRequested | P::DeletionInProgress | P::Deleted) => 3,
@@ -246,19 +290,26 @@ fn await_job(job: &JobFact) -> Decision {
 
 /// The next attempt of `operation`, or what it waits for. All of it is read off the Jobs that exist.
 fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
+    let request = facts.request.as_ref().filter(|request| request.operation == operation);
     // The last one that did its work: the Job itself may be gone, its name is recorded.
     let done = facts
         .completed
-        .filter(|name| name.operation == operation && name.generation == facts.generation)
+        .as_ref()
+        .filter(|name| name.operation == operation && name.subject == Subject::Generation(facts.generation))
         .map_or(0, |name| name.attempt);
+    let is_about_the_same = |job: &&JobFact| match request {
+        Some(request) => job.request.as_deref() == Some(request.uid.as_str()),
+        None => job.generation == facts.generation,
+    };
     let newest = facts
         .jobs
         .iter()
-        .filter(|job| job.operation == operation && job.generation == facts.generation)
+        .filter(|job| job.operation == operation)
+        .filter(is_about_the_same)
         .max_by_key(|job| job.attempt)
         .filter(|job| job.attempt >= done);
     let launch = |before: u32, after_lost_work| {
-        Ok(Launch { operation, attempt: before.saturating_add(1), after_lost_work })
+        Ok(Launch { operation, request: request.cloned(), attempt: before.saturating_add(1), after_lost_work })
     };
     let Some(newest) = newest else { return launch(done, false) };
     let (age, permanent, lost) = match newest.progress {
@@ -268,9 +319,11 @@ fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
         Progress::Active { .. } | Progress::Suspended => (Duration::ZERO, false, false),
     };
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
+    let asked_again =
+        facts.wishes_for(request).is_new_since(&newest.wishes) || newest.generation != facts.generation;
     match wait.checked_sub(age) {
         None | Some(Duration::ZERO) => launch(newest.attempt, lost),
-        Some(_) if facts.wishes.is_new_since(&newest.wishes) => launch(newest.attempt, lost),
+        Some(_) if asked_again => launch(newest.attempt, lost),
         Some(left) => Err(Wait::Backoff { operation, left, permanent }),
     }
 }
@@ -279,26 +332,6 @@ fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
 pub fn backoff(attempts: u32) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF)
-}
-
-/// What to do about a Backup.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackupDecision {
-    /// Say that this version cannot run it.
-    NotSupported,
-    /// Nothing is to be done.
-    Settled,
-}
-
-/// What to do about a Backup in that phase.
-pub fn decide_backup(phase: Option<BackupPhase>) -> BackupDecision {
-    match phase {
-        None => BackupDecision::NotSupported,
-        Some(BackupPhase::Starting | BackupPhase::BackingUp | BackupPhase::Completed) => {
-            BackupDecision::Settled
-        }
-    }
 }
 
 #[cfg(test)]

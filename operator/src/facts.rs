@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use driver_api::api::{
-    Backup, BackupPhase, Conditions, Database, DatabasePhase, READY, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
+    Conditions, Database, DatabasePhase, DatabaseStatus, READY, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
 };
 use driver_api::lifecycle::{Intent, Operation};
 use driver_api::names::short_hash;
@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::job::JobName;
 use crate::jobs::{JobState, KnownJob, Pods};
+use crate::requests::{KnownRequest, Requests};
 
 /// What a decision about one Database rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,23 @@ pub struct Facts {
     pub driver: Registered,
     /// The Job that last completed its operation.
     pub completed: Option<JobName>,
+    /// The Backup or Restore whose turn it is.
+    pub request: Option<Request>,
     /// Its Jobs, in no particular order.
     pub jobs: Vec<JobFact>,
+}
+
+/// A Backup or Restore whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What it asks for: [`Operation::Backup`] or [`Operation::Restore`].
+    pub operation: Operation,
+    /// Its name.
+    pub name: String,
+    /// Its uid; empty where it is gone, and a run that had begun it is to be ended.
+    pub uid: String,
+    /// The value of its annotation `db.isotoma.com/retry`.
+    pub retry: Option<String>,
 }
 
 /// Which `Driver` there is for a Database.
@@ -77,7 +93,9 @@ pub struct JobFact {
     pub operation: Operation,
     /// The generation that it was built from.
     pub generation: i64,
-    /// Counts the Jobs of one operation on one generation.
+    /// The uid of the Backup or Restore that it works on.
+    pub request: Option<String>,
+    /// Counts the Jobs of one operation on one generation, or on one Backup or Restore.
     pub attempt: u32,
     /// What was wished for when it was launched.
     pub wishes: Wishes,
@@ -126,12 +144,14 @@ pub struct Surroundings<'a> {
     pub resync: Option<Duration>,
     /// Which `Driver` there is for the Database.
     pub driver: Registered,
+    /// The Backups and Restores that exist.
+    pub requests: &'a Requests,
 }
 
 impl Facts {
     /// The facts about `database`, whose Jobs are among `jobs`.
     pub fn of(database: &Database, jobs: &[KnownJob], around: &Surroundings<'_>) -> Self {
-        let none = driver_api::api::DatabaseStatus::default();
+        let none = DatabaseStatus::default();
         let status = database.status.as_ref().unwrap_or(&none);
         let generation = database.metadata.generation.unwrap_or_default();
         let wishes = Wishes {
@@ -159,23 +179,27 @@ impl Facts {
             wishes,
             driver: around.driver,
             completed: status.last_completed_job.as_deref().and_then(|name| completed(name, database)),
+            request: next_request(database, status, around.requests),
             jobs: jobs
                 .iter()
                 .filter(|job| is_trusted(job, database, around.operator_namespace))
-                .map(|job| job_fact(job, status.last_completed_job.as_deref(), around.now))
+                .map(|job| job_fact(job, is_recorded(job, database, around.requests), around.now))
                 .collect(),
         }
+    }
+
+    /// Who asks for an attempt: the owner of the Database, or of the Backup or Restore that it would work on.
+    pub fn wishes_for(&self, request: Option<&Request>) -> Wishes {
+        request.map_or_else(
+            || self.wishes.clone(),
+            |request| Wishes { retry: request.retry.clone(), reconcile: None },
+        )
     }
 
     /// The Job that lets it go because its namespace is terminating, if there is one.
     pub fn released_by(&self) -> Option<&str> {
         let release = self.jobs.iter().find(|job| job.operation == Operation::Release)?;
         (self.intent != Intent::Keep).then_some(release.name.as_str())
-    }
-
-    /// The phase of a Backup, for [`decide_backup`](crate::decide::decide_backup).
-    pub fn of_backup(backup: &Backup) -> Option<BackupPhase> {
-        backup.status.as_ref().and_then(|status| status.phase)
     }
 }
 
@@ -197,15 +221,57 @@ fn completed(name: &str, database: &Database) -> Option<JobName> {
     name.parse().ok().filter(|job: &JobName| job.with_uid(uid) == name)
 }
 
-fn job_fact(job: &KnownJob, completed: Option<&str>, now: Timestamp) -> JobFact {
+/// Whether a status says that the work of a Job is done.
+pub(crate) fn is_recorded(job: &KnownJob, database: &Database, requests: &Requests) -> bool {
+    let recorded = match &job.request {
+        None => database.status.as_ref().and_then(|status| status.last_completed_job.as_ref()),
+        Some(uid) => requests.get(uid).and_then(|request| request.completed_by.as_ref()),
+    };
+    recorded == Some(&job.name)
+}
+
+/// The Backup or Restore whose turn it is: the one that is begun, else the oldest.
+fn next_request(database: &Database, status: &DatabaseStatus, requests: &Requests) -> Option<Request> {
+    use DatabasePhase as P;
+    let begun = match status.phase? {
+        P::BackupRequested | P::BackupInProgress | P::BackupCompleted => Some(Operation::Backup),
+        P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted => Some(Operation::Restore),
+        _ => None,
+    };
+    let active = status.active_operation.as_ref();
+    let active_name = active.and_then(|active| active.backup.as_ref().or(active.restore.as_ref()));
+    let known = requests.about(database).filter(|request| match begun {
+        // What is complete may not be written down in the Database yet.
+        Some(operation) if Some(&request.name) == active_name => request.operation == operation,
+        Some(operation) => request.operation == operation && request.is_pending(),
+        None => request.is_pending(),
+    });
+    // The one that is begun comes first.
+    let next = known.min_by_key(|request: &&KnownRequest| {
+        (Some(&request.name) != active_name, request.created, request.name.clone())
+    });
+    let next = next.map(|request| Request {
+        operation: request.operation,
+        name: request.name.clone(),
+        uid: request.uid.clone(),
+        retry: request.retry.clone(),
+    });
+    next.or_else(|| {
+        let name = active_name.cloned().unwrap_or_default();
+        begun.map(|operation| Request { operation, name, uid: String::new(), retry: None })
+    })
+}
+
+fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFact {
     JobFact {
         name: job.name.clone(),
         operation: job.operation,
         generation: job.generation,
+        request: job.request.clone(),
         attempt: job.attempt,
         wishes: Wishes { retry: job.retry.clone(), reconcile: job.reconcile.clone() },
         image: job.image.clone(),
-        recorded: completed == Some(job.name.as_str()),
+        recorded,
         progress: match job.state {
             JobState::Active { since, pods } => Progress::Active { age: age(since, now), pods },
             JobState::Suspended => Progress::Suspended,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use driver_api::api::{
     Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
+    S3Credentials, ValueSource,
 };
 use driver_api::lifecycle::Operation;
 use driver_api::names::short_hash;
@@ -17,6 +18,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::Launch;
+use crate::facts::Request;
 use crate::pod;
 use crate::room::Place;
 
@@ -28,6 +30,8 @@ pub const OPERATION_LABEL: &str = "db.isotoma.com/operation";
 pub const GENERATION_LABEL: &str = "db.isotoma.com/generation";
 /// Label: counts the Jobs of one operation on one generation.
 pub const ATTEMPT_LABEL: &str = "db.isotoma.com/attempt";
+/// Label: the uid of the Backup or Restore that the Job works on.
+pub const REQUEST_LABEL: &str = "db.isotoma.com/request";
 /// Label: the version of what operator and Job agree on, for the time when an operator finds older Jobs.
 pub const PROTOCOL_LABEL: &str = "db.isotoma.com/protocol";
 /// The present value of [`PROTOCOL_LABEL`].
@@ -61,22 +65,56 @@ pub struct Settings {
     pub log_format: &'static str,
 }
 
+/// The secrets of the object store that a Job moves data to or from: where they are, not what they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreKeys {
+    /// The access key.
+    pub credentials: Option<S3Credentials>,
+    /// The private key of a backup that is encrypted.
+    pub decryption_key: Option<ValueSource>,
+}
+
 /// What is in a Job's name, besides the Database's uid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobName {
     /// What it does.
     pub operation: Operation,
-    /// The generation that it was built from.
-    pub generation: i64,
-    /// Counts the Jobs of one operation on one generation.
+    /// What its attempts are counted on.
+    pub subject: Subject,
+    /// Counts the Jobs of one operation on one subject.
     pub attempt: u32,
+}
+
+/// What the attempts of an operation are counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A generation of the Database.
+    Generation(i64),
+    /// A Backup or Restore, by ten digits of the hash of its uid.
+    Request(String),
+}
+
+impl Subject {
+    /// The Backup or Restore with that uid.
+    pub fn request(uid: &str) -> Self {
+        Self::Request(short_hash(uid, 10))
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generation(generation) => write!(f, "{generation}"),
+            Self::Request(hash) => f.write_str(hash),
+        }
+    }
 }
 
 impl JobName {
     /// The name, at most 53 characters, so that a pod's suffix fits as well.
-    pub fn with_uid(self, uid: &str) -> String {
-        let Self { operation, generation, attempt } = self;
-        format!("dbo-{}-{}-{generation}-{attempt}", short(operation), short_hash(uid, 10))
+    pub fn with_uid(&self, uid: &str) -> String {
+        let Self { operation, subject, attempt } = self;
+        format!("dbo-{}-{}-{subject}-{attempt}", short(*operation), short_hash(uid, 10))
     }
 }
 
@@ -103,10 +141,18 @@ impl FromStr for JobName {
     fn from_str(name: &str) -> Result<Self, NotOurs> {
         let mut parts = name.strip_prefix("dbo-").ok_or(NotOurs)?.splitn(4, '-');
         let mut part = || parts.next().ok_or(NotOurs);
-        let (operation, _hash, generation, attempt) = (part()?, part()?, part()?, part()?);
+        let (operation, _hash, subject, attempt) = (part()?, part()?, part()?, part()?);
+        let operation = Operation::ALL.into_iter().find(|known| short(*known) == operation).ok_or(NotOurs)?;
         Ok(Self {
-            operation: Operation::ALL.into_iter().find(|known| short(*known) == operation).ok_or(NotOurs)?,
-            generation: generation.parse().map_err(|_| NotOurs)?,
+            operation,
+            subject: match operation {
+                Operation::Backup | Operation::Restore => Subject::Request(subject.to_owned()),
+                Operation::Create
+                | Operation::BackupBeforeDelete
+                | Operation::Rotate
+                | Operation::Delete
+                | Operation::Release => Subject::Generation(subject.parse().map_err(|_| NotOurs)?),
+            },
             attempt: attempt.parse().map_err(|_| NotOurs)?,
         })
     }
@@ -129,12 +175,22 @@ pub fn place(database: &Database) -> Place {
     Place { namespace: database.metadata.namespace.clone().unwrap_or_default(), server: server_key(database) }
 }
 
-/// The Job that `launch` asks for.
-pub fn build(database: &Database, driver: &DriverRegistration, launch: &Launch, settings: &Settings) -> Job {
+/// The Job that `launch` asks for. `keys` are the secrets of the object store that it moves data to or from.
+pub fn build(
+    database: &Database,
+    driver: &DriverRegistration,
+    launch: &Launch,
+    keys: &StoreKeys,
+    settings: &Settings,
+) -> Job {
     let operation = launch.operation;
     let uid = database.metadata.uid.clone().unwrap_or_default();
     let generation = database.metadata.generation.unwrap_or_default();
-    let name = JobName { operation, generation, attempt: launch.attempt }.with_uid(&uid);
+    let subject = match &launch.request {
+        Some(request) => Subject::request(&request.uid),
+        None => Subject::Generation(generation),
+    };
+    let name = JobName { operation, subject, attempt: launch.attempt }.with_uid(&uid);
     let namespace = match operation {
         Operation::Release => settings.namespace.clone(),
         Operation::Create
@@ -149,31 +205,34 @@ pub fn build(database: &Database, driver: &DriverRegistration, launch: &Launch, 
     job_labels.insert(GENERATION_LABEL.to_owned(), generation.to_string());
     job_labels.insert(ATTEMPT_LABEL.to_owned(), launch.attempt.to_string());
     job_labels.insert(PROTOCOL_LABEL.to_owned(), PROTOCOL.to_owned());
+    if let Some(request) = &launch.request {
+        job_labels.insert(REQUEST_LABEL.to_owned(), request.uid.clone());
+    }
     let template = driver.spec.pod_template.clone().unwrap_or_default();
     Job {
         metadata: ObjectMeta {
             name: Some(name.clone()),
             namespace: Some(namespace),
             labels: Some(job_labels),
-            annotations: Some(annotations(database)),
+            annotations: Some(annotations(database, launch.request.as_ref())),
             // No owner reference: a deletion in the foreground would end the very Job that it waits for.
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
             parallelism: Some(1),
             completions: Some(1),
-            backoff_limit: Some(3),
+            backoff_limit: Some(backoff_limit(operation)),
             pod_replacement_policy: Some("Failed".to_owned()),
             pod_failure_policy: Some(pod_failure_policy()),
             ttl_seconds_after_finished: Some(3600),
-            active_deadline_seconds: Some(active_deadline(operation, driver)),
+            active_deadline_seconds: Some(active_deadline(database, operation, driver)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
                     annotations: some(template.annotations.clone()),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod::spec(database, driver, operation, &name, settings)),
+                spec: Some(pod::spec(database, driver, launch, keys, &name, settings)),
             },
             ..JobSpec::default()
         }),
@@ -186,7 +245,7 @@ pub fn build(database: &Database, driver: &DriverRegistration, launch: &Launch, 
 /// It is the `release`, in the wrong place: even if it were created, it would have no credentials, no service
 /// account and no say.
 pub fn probe(database: &Database, driver: &DriverRegistration, settings: &Settings) -> Job {
-    let mut job = build(database, driver, &Launch::RELEASE, settings);
+    let mut job = build(database, driver, &Launch::RELEASE, &StoreKeys::default(), settings);
     job.metadata.namespace.clone_from(&database.metadata.namespace);
     job
 }
@@ -213,14 +272,19 @@ fn labels(
     labels
 }
 
-fn annotations(database: &Database) -> BTreeMap<String, String> {
+fn annotations(database: &Database, request: Option<&Request>) -> BTreeMap<String, String> {
     let metadata = &database.metadata;
+    let wish = |name: &str| database.annotation(name).map(str::to_owned);
+    let (retry, reconcile) = match request {
+        Some(request) => (request.retry.clone(), None),
+        None => (wish(RETRY_ANNOTATION), wish(RECONCILE_ANNOTATION)),
+    };
     let recorded = [
         (DATABASE_ANNOTATION, metadata.name.clone()),
         (NAMESPACE_ANNOTATION, metadata.namespace.clone()),
         (SERVER_ANNOTATION, Some(server_key(database))),
-        (RETRY_ANNOTATION, database.annotation(RETRY_ANNOTATION).map(str::to_owned)),
-        (RECONCILE_ANNOTATION, database.annotation(RECONCILE_ANNOTATION).map(str::to_owned)),
+        (RETRY_ANNOTATION, retry),
+        (RECONCILE_ANNOTATION, reconcile),
     ];
     recorded.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
@@ -250,14 +314,30 @@ fn pod_failure_policy() -> PodFailurePolicy {
     }
 }
 
-/// A deadline also counts the wait for image and node, and ends a dump that runs: it is long where data moves.
-fn active_deadline(operation: Operation, driver: &DriverRegistration) -> i64 {
+/// Whether an operation moves the data of a Database. A database that is made from a backup is loaded too.
+pub(crate) fn moves_data(database: &Database, operation: Operation) -> bool {
     match operation {
-        Operation::Create | Operation::Rotate | Operation::Delete | Operation::Release => {
-            driver.spec.active_deadline_seconds.unwrap_or(300)
+        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => true,
+        Operation::Create => {
+            let was_created = database.status.as_ref().is_some_and(|status| status.created_at.is_some());
+            database.spec.restore_from.is_some() && !was_created
         }
-        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => 86_400,
+        Operation::Rotate | Operation::Delete | Operation::Release => false,
     }
+}
+
+/// How often Kubernetes repeats a pod. What moves data is repeated by us alone: it is expensive, and holds the
+/// database meanwhile.
+fn backoff_limit(operation: Operation) -> i32 {
+    match operation {
+        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => 0,
+        Operation::Create | Operation::Rotate | Operation::Delete | Operation::Release => 3,
+    }
+}
+
+/// A deadline also counts the wait for image and node, and ends a dump that runs: it is long where data moves.
+fn active_deadline(database: &Database, operation: Operation, driver: &DriverRegistration) -> i64 {
+    if moves_data(database, operation) { 86_400 } else { driver.spec.active_deadline_seconds.unwrap_or(300) }
 }
 
 /// Nothing in place of an empty map, as people write it.

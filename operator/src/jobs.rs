@@ -28,6 +28,8 @@ pub struct KnownJob {
     pub operation: Operation,
     /// The generation that it was built from.
     pub generation: i64,
+    /// The uid of the Backup or Restore that it works on.
+    pub request: Option<String>,
     /// Counts the Jobs of one operation on one generation.
     pub attempt: u32,
     /// The value of `db.isotoma.com/retry` when it was launched.
@@ -105,6 +107,7 @@ impl KnownJob {
             database_namespace: annotation(job::NAMESPACE_ANNOTATION)?,
             operation: label(job::OPERATION_LABEL)?.parse().ok()?,
             generation: label(job::GENERATION_LABEL)?.parse().ok()?,
+            request: label(job::REQUEST_LABEL).cloned(),
             attempt: label(job::ATTEMPT_LABEL)?.parse().ok()?,
             retry: annotation(RETRY_ANNOTATION),
             reconcile: annotation(RECONCILE_ANNOTATION),

@@ -6,6 +6,7 @@
 
 pub mod facts;
 pub mod jobs;
+pub mod requests;
 
 pub mod decide;
 pub mod room;
@@ -15,7 +16,7 @@ pub mod pod;
 
 pub mod launch;
 
-pub mod backups;
+pub mod announce;
 pub mod controller;
 pub mod metrics;
 pub mod report;

@@ -13,7 +13,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::job::{Settings, some};
+use crate::decide::Launch;
+use crate::job::{Settings, StoreKeys, moves_data, some};
 
 /// Name of the container, by which a Job's failure policy knows it.
 pub const CONTAINER: &str = "driver";
@@ -25,25 +26,32 @@ const RESERVED: &str = "DB_OPERATOR_";
 pub(crate) fn spec(
     database: &Database,
     driver: &DriverRegistration,
-    operation: Operation,
+    launch: &Launch,
+    keys: &StoreKeys,
     job: &str,
     settings: &Settings,
 ) -> PodSpec {
+    let operation = launch.operation;
+    let moves_data = moves_data(database, operation);
     let DriverPodTemplate {
         labels: _,
         annotations: _,
         env,
         resources,
+        backup_resources,
         image_pull_secrets,
         node_selector,
         tolerations,
         affinity,
         priority_class_name,
     } = driver.spec.pod_template.clone().unwrap_or_default();
-    let mut variables = assignment(database, operation, job, settings);
+    let mut variables = assignment(database, launch, job, settings);
     if operation != Operation::Release {
         variables.extend(credentials(database));
+        variables.extend(store_keys(keys));
     }
+    let image = driver.spec.backup_image.as_ref().filter(|_| moves_data).unwrap_or(&driver.spec.image);
+    let resources = if moves_data { backup_resources } else { resources };
     let free = env.into_iter().filter(|(name, _)| !name.starts_with(RESERVED));
     variables.extend(free.map(|(name, text)| value(&name, text)));
     let account = driver.spec.service_account_name.as_deref().unwrap_or(DRIVER_SERVICE_ACCOUNT);
@@ -71,12 +79,12 @@ pub(crate) fn spec(
         priority_class_name,
         containers: vec![Container {
             name: CONTAINER.to_owned(),
-            image: Some(driver.spec.image.clone()),
+            image: Some(image.clone()),
             image_pull_policy: driver.spec.image_pull_policy.clone(),
             command: (!driver.spec.command.is_empty()).then(|| driver.spec.command.clone()),
             args: (!driver.spec.args.is_empty()).then(|| driver.spec.args.clone()),
             env: Some(variables),
-            resources: Some(resources.unwrap_or_else(default_resources)),
+            resources: Some(resources.unwrap_or_else(|| default_resources(moves_data))),
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
@@ -91,10 +99,10 @@ pub(crate) fn spec(
 }
 
 /// What the container is to do.
-fn assignment(database: &Database, operation: Operation, job: &str, settings: &Settings) -> Vec<EnvVar> {
+fn assignment(database: &Database, launch: &Launch, job: &str, settings: &Settings) -> Vec<EnvVar> {
     let metadata = &database.metadata;
     let mut variables = vec![
-        value(env::OPERATION, operation.as_str()),
+        value(env::OPERATION, launch.operation.as_str()),
         value(env::NAMESPACE, metadata.namespace.clone().unwrap_or_default()),
         value(env::DATABASE, metadata.name.clone().unwrap_or_default()),
         value(env::UID, metadata.uid.clone().unwrap_or_default()),
@@ -103,9 +111,12 @@ fn assignment(database: &Database, operation: Operation, job: &str, settings: &S
         value(env::CLUSTER_ID, &settings.cluster_id),
         value(env::LOG_FORMAT, settings.log_format),
     ];
-    let active = database.status.as_ref().and_then(|status| status.active_operation.as_ref());
-    if let Some(backup) = active.and_then(|active| active.backup.as_ref()) {
-        variables.push(value(env::BACKUP, backup));
+    if let Some(request) = &launch.request {
+        let name = if launch.operation == Operation::Restore { env::RESTORE } else { env::BACKUP };
+        // One that is gone has no uid, and an empty variable counts as none.
+        let uid = if request.uid.is_empty() { "gone" } else { &request.uid };
+        variables.push(value(name, &request.name));
+        variables.push(value(env::REQUEST_UID, uid));
     }
     variables
 }
@@ -149,6 +160,22 @@ fn credentials(database: &Database) -> Vec<EnvVar> {
     variables
 }
 
+/// The same for the object store.
+fn store_keys(keys: &StoreKeys) -> Vec<EnvVar> {
+    let credentials = keys.credentials.as_ref();
+    let sources = [
+        (env::S3_ACCESS_KEY_ID, credentials.map(|credentials| &credentials.access_key_id)),
+        (env::S3_SECRET_ACCESS_KEY, credentials.map(|credentials| &credentials.secret_access_key)),
+        (env::S3_SESSION_TOKEN, credentials.and_then(|credentials| credentials.session_token.as_ref())),
+        (env::DECRYPTION_KEY, keys.decryption_key.as_ref()),
+    ];
+    let references = sources.into_iter().filter_map(|(name, source)| {
+        let reference = source?.value_from.as_ref()?.secret_key_ref.as_ref()?;
+        Some(secret(name, reference))
+    });
+    references.collect()
+}
+
 fn value(name: &str, text: impl Into<String>) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(text.into()), value_from: None }
 }
@@ -160,14 +187,17 @@ fn secret(name: &str, reference: &SecretKeyRef) -> EnvVar {
     EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
-/// What a driver needs that makes or drops a database. Set always, because a namespace with a quota asks for it.
-fn default_resources() -> ResourceRequirements {
+/// What a driver needs that makes or drops a database, or that moves its data. Set always, because a namespace
+/// with a quota asks for it.
+fn default_resources(moves_data: bool) -> ResourceRequirements {
+    let (cpu, memory, limit) =
+        if moves_data { ("50m", "64Mi", "256Mi") } else { ("25m", "32Mi", "128Mi") };
     let quantities = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), Quantity((*text).to_owned()))).collect()
     };
     ResourceRequirements {
-        requests: Some(quantities(&[("cpu", "25m"), ("memory", "32Mi")])),
-        limits: Some(quantities(&[("memory", "128Mi")])),
+        requests: Some(quantities(&[("cpu", cpu), ("memory", memory)])),
+        limits: Some(quantities(&[("memory", limit)])),
         claims: None,
     }
 }

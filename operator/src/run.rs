@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use driver_api::api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL};
+use driver_api::api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, Restore};
+use driver_api::lifecycle::Operation;
 use futures::channel::mpsc::{self, UnboundedReceiver};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use k8s_openapi::api::batch::v1::Job;
@@ -17,12 +18,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::backups::Backups;
+use crate::announce::Announcements;
 use crate::config::Config;
 use crate::controller::{Context, reconcile};
 use crate::error::StartError;
 use crate::jobs::{Jobs, KnownJob};
 use crate::report::Voice;
+use crate::requests::KnownRequest;
 use crate::server::{self, Health};
 use crate::watch::{Change, events, follow, project_driver, strip, wait_for_kinds};
 use crate::{lease, watch as watches};
@@ -73,13 +75,13 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
         client: client.clone(),
     });
     *health.context.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&context);
-    let backups = Arc::new(Backups::default());
-    let watches = watch_all(&context, &backups);
+    let announcements = Arc::new(Announcements::default());
+    let watches = watch_all(&context, &announcements);
     tokio::select! {
         () = watches => {}
         () = stopped(stop.clone()) => return,
     }
-    tokio::spawn(Arc::clone(&backups).speak(Arc::clone(&context)));
+    tokio::spawn(Arc::clone(&announcements).speak(Arc::clone(&context)));
 
     let (acted, end_lease) = oneshot::channel::<()>();
     let lease = {
@@ -98,12 +100,13 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
     }
 }
 
-/// Watches Jobs, Drivers and Backups. Answers when all that exist have been seen.
-async fn watch_all(context: &Arc<Context>, backups: &Arc<Backups>) {
+/// Watches Jobs, Drivers, Backups and Restores. Answers when all that exist have been seen.
+async fn watch_all(context: &Arc<Context>, announcements: &Arc<Announcements>) {
     let client = context.client.clone();
     let (jobs_seen, jobs) = oneshot::channel();
     let (drivers_seen, drivers) = oneshot::channel();
-    let (backups_seen, all_backups) = oneshot::channel();
+    let (backups_seen, backups) = oneshot::channel();
+    let (restores_seen, restores) = oneshot::channel();
 
     let ours = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
     let job_events = events(Api::<Job>::all(client.clone()), Some(&ours));
@@ -120,15 +123,19 @@ async fn watch_all(context: &Arc<Context>, backups: &Arc<Backups>) {
     });
     tokio::spawn(async move { follow("Drivers", driver_events, project_driver, tell).await });
 
-    let backup_events = events(Api::<Backup>::all(client), None);
-    let tell = once(backups_seen, {
-        let (context, backups) = (Arc::clone(context), Arc::clone(backups));
-        move |change| backups.take(change, &context.voice)
-    });
-    tokio::spawn(async move { follow("Backups", backup_events, Some, tell).await });
+    let take_requests = |operation| {
+        let (context, announcements) = (Arc::clone(context), Arc::clone(announcements));
+        move |change| announcements.take(operation, change, &context)
+    };
+    let backup_events = events(Api::<Backup>::all(client.clone()), None);
+    let tell = once(backups_seen, take_requests(Operation::Backup));
+    tokio::spawn(async move { follow("Backups", backup_events, KnownRequest::of_backup, tell).await });
+    let restore_events = events(Api::<Restore>::all(client), None);
+    let tell = once(restores_seen, take_requests(Operation::Restore));
+    tokio::spawn(async move { follow("Restores", restore_events, KnownRequest::of_restore, tell).await });
 
     // A sender goes only with the process.
-    let _ = future::join3(jobs, drivers, all_backups).await;
+    let _ = future::join4(jobs, drivers, backups, restores).await;
 }
 
 /// Passes on every change, and tells `seen` after the first, which is the list of all.
@@ -240,7 +247,7 @@ fn database_changes(
                     context.voice.forget(uid);
                     context.world().forget(uid);
                 }
-                // Jobs, Drivers and Backups have been seen before.
+                // Everything else has been seen before.
                 watcher::Event::InitDone if !health.ready.swap(true, Ordering::Relaxed) => {
                     info!(databases = context.databases.len(), "has seen every object");
                 }

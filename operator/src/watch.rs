@@ -3,13 +3,17 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use driver_api::api::{Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION};
+use driver_api::api::{
+    Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION, Restore,
+};
 use futures::{Stream, TryStreamExt, pin_mut};
 use kube::api::ListParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tracing::{info, warn};
+
+use crate::requests::{strip_credentials, strip_source};
 
 /// How often the API server is asked for what we wait for at the start.
 const START_INTERVAL: Duration = Duration::from_secs(5);
@@ -84,6 +88,12 @@ pub fn strip(database: &mut Database) {
     for source in [&mut spec.credentials.username, &mut spec.credentials.password] {
         source.value = None;
     }
+    if let Some(target) = &mut spec.backup_to {
+        strip_credentials(target.s3.as_mut().and_then(|s3| s3.credentials.as_mut()));
+    }
+    if let Some(source) = &mut spec.restore_from {
+        strip_source(source);
+    }
     if let Some(ca) = spec.connect.tls.as_mut().and_then(|tls| tls.ca.as_mut()) {
         ca.value = None;
     }
@@ -107,6 +117,7 @@ async fn ask_for_kinds(client: &Client) -> Result<(), String> {
     let answers = [
         ("Database", Api::<Database>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
         ("Backup", Api::<Backup>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
+        ("Restore", Api::<Restore>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
         ("Driver", Api::<DriverRegistration>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
     ];
     let mut missing = Vec::new();

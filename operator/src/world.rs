@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver_api::api::{Database, DriverRegistration};
+use driver_api::api::{BackupTarget, Database, DriverRegistration};
 use driver_api::lifecycle::Operation;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::decide::is_past;
-use crate::facts::{Registered, is_trusted};
+use crate::decide::{Launch, is_past};
+use crate::facts::{Registered, is_recorded, is_trusted};
+use crate::job::StoreKeys;
 use crate::jobs::{Jobs, KnownJob};
+use crate::requests::Requests;
 use crate::room::{Limits, Load, Place};
 
 /// Jobs, Drivers, and the Databases that wait for a slot. Databases themselves are in the controller's store.
@@ -21,6 +23,8 @@ pub struct World {
     pub jobs: Jobs,
     /// The Drivers that are registered, by name.
     pub drivers: BTreeMap<String, Arc<DriverRegistration>>,
+    /// The Backups and Restores that exist.
+    pub requests: Requests,
     launching: BTreeMap<String, Place>,
     refusals: BTreeMap<String, u32>,
     waiting: BTreeMap<String, Waiter>,
@@ -53,6 +57,31 @@ impl World {
         self.drivers.get(driver).or_else(any).cloned()
     }
 
+    /// The secrets of the object store that `launch` moves data to or from.
+    pub fn store_keys(&self, database: &Database, launch: &Launch) -> StoreKeys {
+        let from = match launch.operation {
+            Operation::Backup | Operation::BackupBeforeDelete | Operation::Delete => {
+                let target = database.spec.backup_to.as_ref().and_then(BackupTarget::s3);
+                let credentials = target.and_then(|target| target.credentials);
+                return StoreKeys { credentials, decryption_key: None };
+            }
+            Operation::Restore => {
+                let uid = launch.request.as_ref().map(|request| request.uid.as_str()).unwrap_or_default();
+                self.requests.get(uid).and_then(|restore| restore.from.as_ref())
+            }
+            Operation::Create => database.spec.restore_from.as_ref(),
+            Operation::Rotate | Operation::Release => None,
+        };
+        let Some(from) = from else { return StoreKeys::default() };
+        let namespace = database.metadata.namespace.as_deref().unwrap_or_default();
+        let stored = from.backup.as_ref().and_then(|name| self.requests.backup(namespace, name));
+        let credentials = match &from.location {
+            Some(location) => location.s3.credentials.clone(),
+            None => stored.and_then(|backup| backup.stored_with.clone()),
+        };
+        StoreKeys { credentials, decryption_key: from.decryption_key.clone() }
+    }
+
     /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, and
     /// one for each that is being launched. A Job counts by what its Database says, not by its own labels.
     pub fn load(&self, databases: &Store<Database>, operator_namespace: &str) -> Load {
@@ -60,7 +89,7 @@ impl World {
         for job in self.jobs.active() {
             let key = ObjectRef::new(&job.database).within(&job.database_namespace);
             let Some(database) = databases.get(&key) else { continue };
-            if is_in_flight(job, &database, operator_namespace) {
+            if self.is_in_flight(job, &database, operator_namespace) {
                 in_flight.insert(job.uid.clone(), crate::job::place(&database));
             }
         }
@@ -139,13 +168,12 @@ impl World {
             .cloned()
             .collect()
     }
-}
 
-fn is_in_flight(job: &KnownJob, database: &Database, operator_namespace: &str) -> bool {
-    let recorded = database.status.as_ref().and_then(|status| status.last_completed_job.as_ref());
-    is_trusted(job, database, operator_namespace)
-        && recorded != Some(&job.name)
-        && !is_past(job.operation, database.phase())
+    fn is_in_flight(&self, job: &KnownJob, database: &Database, operator_namespace: &str) -> bool {
+        is_trusted(job, database, operator_namespace)
+            && !is_recorded(job, database, &self.requests)
+            && !is_past(job.operation, database.phase())
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +213,7 @@ mod tests {
             database_namespace: "shop".into(),
             operation: Operation::Create,
             generation: 1,
+            request: None,
             attempt: 1,
             retry: None,
             reconcile: None,

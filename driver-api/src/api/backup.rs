@@ -1,9 +1,11 @@
 //! The `Backup` kind.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::BackupLocation;
 
 /// One backup of one Database. It outlives the Database.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,12 +48,30 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.progress.percent",
         description = "Percent done"
     ),
+    printcolumn(
+        name = "Size",
+        type_ = "string",
+        json_path = ".status.size",
+        description = "What it takes in the store"
+    ),
+    printcolumn(
+        name = "Duration",
+        type_ = "string",
+        json_path = ".status.duration",
+        description = "How long it took"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Destination",
         type_ = "string",
         json_path = ".status.destination",
-        description = "Where it is stored",
+        description = "Where it is stored"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "What happened, and what to do next",
         priority = 1
     )
 )]
@@ -93,21 +113,88 @@ pub struct BackupStatus {
     /// The `metadata.generation` on which the last run worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where the backup is stored, as a URL.
+    /// Where the backup is stored, as a URL: the folder of its `manifest.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
     /// How much of it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<BackupProgress>,
+    pub progress: Option<Progress>,
+    /// When the present or last run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
+    /// How long it took, such as `1m12s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// What it takes in the store, such as `179Mi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The same in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<i64>,
+    /// SHA-256 of its manifest, which holds those of everything else, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// Version of the server that it is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// What wrote the dump, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_version: Option<String>,
+    /// Uid of the Database that it is of. The Database may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_uid: Option<String>,
+    /// Where it is stored, as a `Restore` takes it in `from.location`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<BackupLocation>,
+    /// The Job that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
-/// How much of a backup is written.
+/// How much of the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct BackupProgress {
+pub struct Progress {
     /// Percent done, 0 to 100, estimated by the database's size.
     #[schemars(range(min = 0, max = 100))]
     pub percent: i32,
-    /// Bytes read from the server.
+    /// Bytes moved so far, uncompressed.
     pub bytes: i64,
+}
+
+impl Progress {
+    /// `done` of about `expected` bytes. Only what is complete is at 100 percent.
+    pub fn of(done: u64, expected: u64) -> Self {
+        let percent = done.saturating_mul(100).checked_div(expected).unwrap_or_default().min(99);
+        let percent = i32::try_from(percent).unwrap_or_default();
+        Self { percent, bytes: i64::try_from(done).unwrap_or(i64::MAX) }
+    }
+
+    /// All of `bytes`.
+    pub fn complete(bytes: u64) -> Self {
+        Self { percent: 100, ..Self::of(bytes, 0) }
+    }
+}
+
+impl Backup {
+    /// The phase, if any is written.
+    pub fn phase(&self) -> Option<BackupPhase> {
+        self.status.as_ref().and_then(|status| status.phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_an_estimate_until_all_is_done() {
+        assert_eq!(Progress::of(0, 0), Progress { percent: 0, bytes: 0 });
+        assert_eq!(Progress::of(50, 200), Progress { percent: 25, bytes: 50 });
+        assert_eq!(Progress::of(300, 200), Progress { percent: 99, bytes: 300 });
+        assert_eq!(Progress::complete(300), Progress { percent: 100, bytes: 300 });
+    }
 }

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupTarget, Connect, Credentials};
+use super::{BackupTarget, Connect, Credentials, RestoreSource};
 use crate::lifecycle::Operation;
 
 /// A database and its login on a server that already runs somewhere.
@@ -100,6 +100,9 @@ pub struct DatabaseSpec {
     /// Where backups go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_to: Option<BackupTarget>,
+    /// A backup that the database is made from. It is not read again once the database is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<RestoreSource>,
     /// What the Secret with the login carries besides its standard keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_template: Option<SecretTemplate>,
@@ -154,6 +157,12 @@ pub enum DatabasePhase {
     BackupInProgress,
     /// A backup is complete.
     BackupCompleted,
+    /// A restore's run has claimed the database.
+    RestoreRequested,
+    /// A backup is being loaded. What was there before is given up.
+    RestoreInProgress,
+    /// A backup is loaded.
+    RestoreCompleted,
     /// The final backup's run has claimed the database.
     BackupBeforeDeleteRequested,
     /// The final backup is being written.
@@ -170,12 +179,15 @@ pub enum DatabasePhase {
 
 impl DatabasePhase {
     /// Every phase, in the order of a life.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Creating,
         Self::Created,
         Self::BackupRequested,
         Self::BackupInProgress,
         Self::BackupCompleted,
+        Self::RestoreRequested,
+        Self::RestoreInProgress,
+        Self::RestoreCompleted,
         Self::BackupBeforeDeleteRequested,
         Self::BackupBeforeDeleteInProgress,
         Self::BackupBeforeDeleteCompleted,
@@ -244,6 +256,9 @@ pub struct ActiveOperation {
     /// Name of the Backup it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
+    /// Name of the Restore it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<String>,
 }
 
 impl Database {

@@ -12,10 +12,11 @@ mod connect;
 mod credentials;
 mod database;
 mod registration;
+mod restore;
 mod schema;
 mod target;
 
-pub use backup::{Backup, BackupPhase, BackupProgress, BackupSpec, BackupStatus};
+pub use backup::{Backup, BackupPhase, BackupSpec, BackupStatus, Progress};
 pub use condition::{Conditions, READY, STALLED};
 pub use connect::{ClientCertificate, Connect, Tls, TlsCa, TlsCaSource, TlsMode};
 pub use credentials::{AwsSecretKeyRef, ConfigMapKeyRef, Credentials, SecretKeyRef, ValueFrom, ValueSource};
@@ -24,8 +25,9 @@ pub use database::{
     SecretTemplate,
 };
 pub use registration::{DriverPodTemplate, DriverRegistration, DriverRegistrationSpec};
+pub use restore::{BackupLocation, Restore, RestorePhase, RestoreSource, RestoreSpec, RestoreStatus};
 pub use schema::crds;
-pub use target::{BackupTarget, S3Target, S3TargetOriginalSpelling};
+pub use target::{BackupTarget, Encryption, S3Credentials, S3Target, S3TargetOriginalSpelling};
 
 /// The API group of every kind.
 pub const GROUP: &str = "db.isotoma.com";
@@ -66,6 +68,10 @@ pub mod env {
     pub const NAMESPACE: &str = "DB_OPERATOR_NAMESPACE";
     /// Name of the Backup, for operations on one.
     pub const BACKUP: &str = "DB_OPERATOR_BACKUP";
+    /// Name of the Restore, for operations on one.
+    pub const RESTORE: &str = "DB_OPERATOR_RESTORE";
+    /// `metadata.uid` of the Backup or Restore for which the Job was launched.
+    pub const REQUEST_UID: &str = "DB_OPERATOR_REQUEST_UID";
     /// The operation, in its [`Operation`](crate::lifecycle::Operation) spelling: `create`, `delete` and so on.
     pub const OPERATION: &str = "DB_OPERATOR_OPERATION";
     /// `metadata.uid` of the Database for which the Job was launched.
@@ -86,6 +92,14 @@ pub mod env {
     pub const TLS_CERTIFICATE: &str = "DB_OPERATOR_TLS_CERTIFICATE";
     /// PEM of the client certificate's private key.
     pub const TLS_KEY: &str = "DB_OPERATOR_TLS_KEY";
+    /// The id of the object store's access key, where it is in a Secret.
+    pub const S3_ACCESS_KEY_ID: &str = "DB_OPERATOR_S3_ACCESS_KEY_ID";
+    /// The object store's secret access key, where it is in a Secret.
+    pub const S3_SECRET_ACCESS_KEY: &str = "DB_OPERATOR_S3_SECRET_ACCESS_KEY";
+    /// The session token of temporary credentials of the object store, where it is in a Secret.
+    pub const S3_SESSION_TOKEN: &str = "DB_OPERATOR_S3_SESSION_TOKEN";
+    /// The private key of a backup that is encrypted, where it is in a Secret.
+    pub const DECRYPTION_KEY: &str = "DB_OPERATOR_DECRYPTION_KEY";
     /// `text` or `json`.
     pub const LOG_FORMAT: &str = "DB_OPERATOR_LOG_FORMAT";
 }

@@ -30,6 +30,10 @@ pub struct DriverRegistrationSpec {
     /// The driver's image.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
+    /// The driver's image for what moves data: backups and restores. Default: `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub backup_image: Option<String>,
     /// `Always`, `IfNotPresent` or `Never`. Default: Kubernetes' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^(Always|IfNotPresent|Never)$"))]
@@ -69,6 +73,9 @@ pub struct DriverPodTemplate {
     /// Requests and limits. Default: 25m CPU and 32Mi requested, 128Mi memory limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
+    /// Requests and limits of what moves data. Default: 50m CPU and 64Mi requested, 256Mi memory limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_resources: Option<ResourceRequirements>,
     /// Secrets with which the image is pulled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalObjectReference>,

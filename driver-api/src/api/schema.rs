@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// The CRDs of all kinds, ready to be applied.
 pub fn crds() -> Vec<Value> {
-    [super::Database::crd(), super::Backup::crd(), super::DriverRegistration::crd()]
+    [super::Database::crd(), super::Backup::crd(), super::Restore::crd(), super::DriverRegistration::crd()]
         .iter()
         .map(installable)
         .collect()

@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{TlsCaSource, ValueSource};
+
 /// Where backups of the database go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
@@ -16,6 +18,9 @@ pub struct BackupTarget {
     /// The spelling of the first db-operator, accepted as an alias of `s3`.
     #[serde(default, rename = "S3", skip_serializing_if = "Option::is_none")]
     pub s3_original_spelling: Option<S3TargetOriginalSpelling>,
+    /// Encryption of what is stored. Default: none beyond the store's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 impl BackupTarget {
@@ -26,8 +31,17 @@ impl BackupTarget {
                 region: original.region.clone(),
                 bucket: original.bucket.clone(),
                 prefix: original.prefix.clone(),
+                endpoint: None,
+                path_style: None,
+                credentials: None,
+                ca: None,
             })
         })
+    }
+
+    /// The keys to which backups are encrypted; none where they are not.
+    pub fn recipients(&self) -> &[String] {
+        self.encryption.as_ref().map_or(&[], |encryption| &encryption.recipients)
     }
 }
 
@@ -45,6 +59,49 @@ pub struct S3Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub prefix: Option<String>,
+    /// URL of the store, such as `https://minio.example.com:9000`. Default: AWS, in the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512), regex(pattern = r"^https?://[^/?#\s]+/?$"))]
+    pub endpoint: Option<String>,
+    /// Whether the bucket's name is in the path of a URL and not in its host name. Default: true where
+    /// `endpoint` is set, else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+    /// The access key. Default: what the driver's pod has, by web identity (IRSA) or the standard `AWS_*`
+    /// variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<S3Credentials>,
+    /// The authorities, in PEM, that sign the store's certificate. Default: those that the public web trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<TlsCaSource>,
+}
+
+impl S3Target {
+    /// Whether the bucket's name is in the path: what `pathStyle` says, else the default.
+    pub fn path_style(&self) -> bool {
+        self.path_style.unwrap_or(self.endpoint.is_some())
+    }
+}
+
+/// An access key of an object store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Credentials {
+    /// The access key's id.
+    pub access_key_id: ValueSource,
+    /// The secret access key.
+    pub secret_access_key: ValueSource,
+    /// The session token of temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<ValueSource>,
+}
+
+/// Encryption of backups with age. Only public keys are here; the private one is needed by a restore alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Encryption {
+    /// Public keys, such as `age1…`, as `age-keygen` prints them. Any one of their private keys decrypts.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 128), regex(pattern = "^age1[0-9a-z]+$")))]
+    pub recipients: Vec<String>,
 }
 
 /// [`S3Target`] as the first db-operator spelled it.

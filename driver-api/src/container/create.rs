@@ -1,6 +1,7 @@
 //! The operation `create`: makes the database, or repairs it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,6 +11,8 @@ use super::Run;
 use super::binding::BindingSecret;
 use super::content;
 use super::credentials;
+use super::restore::load_anew;
+use super::source::Found;
 use crate::api::DatabasePhase;
 use crate::driver::{Desired, Driver, Login, Presence, Server, Target};
 use crate::error::{DriverError, ErrorKind, Result};
@@ -62,7 +65,18 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     let password = secret.password(run.record.status().binding.is_some()).await?;
     run.hide(&password);
     let desired = Desired::new(parameters, Login::new(&target.active_login, password));
-    ensure(driver, &mut session, &target, &desired, &before).await?;
+    match &spec.restore_from {
+        // What an earlier run has loaded is not known to be all.
+        Some(source) if !was_created => {
+            let found = Found::by(source, run).await?;
+            found.check_engine(D::TYPE)?;
+            found.verify().await?;
+            load_anew(driver, &mut session, &target, &desired, &found, &Arc::default()).await?;
+            let loaded = driver.observe(&mut session, &target, None).await?;
+            ensure(driver, &mut session, &target, &desired, &loaded).await?;
+        }
+        _ => ensure(driver, &mut session, &target, &desired, &before).await?,
+    }
 
     let keys = content::standard_keys(D::TYPE, &server, &target.name, &desired.login);
     let data = content::with_template(&keys, Some(&template))?;
@@ -71,7 +85,7 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
 }
 
 /// Acts where something differs from what is desired, and proves that nothing does any more.
-async fn ensure<D: Driver>(
+pub(super) async fn ensure<D: Driver>(
     driver: &D,
     session: &mut D::Session,
     target: &Target,
@@ -104,7 +118,7 @@ async fn ensure<D: Driver>(
     }
 }
 
-fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: BTreeMap<String, Value>) -> Result<P> {
+pub(super) fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: BTreeMap<String, Value>) -> Result<P> {
     serde_json::from_value(Value::Object(parameters.into_iter().collect()))
         .map_err(|error| DriverError::new(ErrorKind::Invalid, format!("spec.parameters: {error}")))
 }

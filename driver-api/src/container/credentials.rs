@@ -28,7 +28,7 @@ pub(super) async fn server(
     Ok(Server::new(&spec.connect.host, port, tls, Login::new(username.expose(), password)))
 }
 
-async fn value(source: &ValueSource, injected: Option<&Secret>, field: &str) -> Result<Secret> {
+pub(super) async fn value(source: &ValueSource, injected: Option<&Secret>, field: &str) -> Result<Secret> {
     let from = match source {
         ValueSource { value: Some(value), .. } => return Ok(Secret::new(value)),
         ValueSource { value_from: Some(from), .. } => from,

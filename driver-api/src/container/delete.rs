@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::Run;
 use super::binding::BindingSecret;
-use super::credentials;
+use super::{credentials, final_backup};
 use crate::api::DatabasePhase;
 use crate::driver::{Driver, Presence};
 use crate::error::{DriverError, ErrorKind, Result};
@@ -23,7 +23,7 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         return retain::<D>(run).await;
     }
     if intent == Intent::BackupThenDelete && may_hold_rows::<D>(run).await? {
-        return Err(no_final_backup());
+        final_backup::check_exists(run).await?;
     }
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
@@ -57,12 +57,19 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
 }
 
 /// Whether an application may have written rows: the database was complete once, or its login was handed out
-/// by a run that died before it could say so.
-async fn may_hold_rows<D: Driver>(run: &Run<'_>) -> Result<bool> {
+/// by a run that died before it could say so. Then it is said now, and a final backup is due.
+async fn may_hold_rows<D: Driver>(run: &mut Run<'_>) -> Result<bool> {
     if run.record.was_created() {
         return Ok(true);
     }
-    BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE).is_handed_out().await
+    if BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE).is_handed_out().await? {
+        run.record.handed_out().await?;
+        return Err(DriverError::new(
+            ErrorKind::Superseded,
+            "the login was handed out, so there may be rows: the final backup is due first",
+        ));
+    }
+    Ok(false)
 }
 
 /// Leaves the database where it is. The server is not asked: it may be gone for good.
@@ -86,22 +93,4 @@ pub(super) async fn release<D: Driver>(run: &mut Run<'_>) -> Result<()> {
         "the namespace is terminating: the database stays on the server"
     );
     run.record.release().await
-}
-
-/// What every operation says that this version does not have.
-pub(super) fn unsupported(run: &Run<'_>) -> DriverError {
-    match Intent::of(run.record.live()) {
-        Intent::BackupThenDelete => no_final_backup(),
-        Intent::Keep | Intent::Delete | Intent::Retain => DriverError::new(
-            ErrorKind::Unsupported,
-            format!("this version of the driver has no operation {}", run.assignment.operation),
-        ),
-    }
-}
-
-fn no_final_backup() -> DriverError {
-    DriverError::new(
-        ErrorKind::Unsupported,
-        "the database is kept, because this version cannot write the final backup that deletionPolicy BackupThenDelete asks for: set spec.deletionPolicy to Delete to drop it without one, or to Retain to leave it on the server",
-    )
 }

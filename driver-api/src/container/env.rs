@@ -22,6 +22,19 @@ pub(super) struct Assignment {
     pub(super) tls_ca: Option<String>,
     pub(super) tls_certificate: Option<String>,
     pub(super) tls_key: Option<Secret>,
+    /// The Backup or Restore that it works on, where it works on one.
+    pub(super) request: Option<RequestName>,
+    pub(super) s3_access_key_id: Option<Secret>,
+    pub(super) s3_secret_access_key: Option<Secret>,
+    pub(super) s3_session_token: Option<Secret>,
+    pub(super) decryption_key: Option<Secret>,
+}
+
+/// Which Backup or Restore a run works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestName {
+    pub(super) name: String,
+    pub(super) uid: String,
 }
 
 /// Everything that is wrong with the environment.
@@ -42,12 +55,7 @@ impl Assignment {
     pub(super) fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentProblems> {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut problems = Vec::new();
-        let mut required = |name: &str| {
-            lookup(name).unwrap_or_else(|| {
-                problems.push(format!("{name} is not set"));
-                String::new()
-            })
-        };
+        let mut required = |name: &str| or_problem(lookup(name), name, &mut problems);
         let database = required(env::DATABASE);
         let namespace = required(env::NAMESPACE);
         let operation = required(env::OPERATION);
@@ -57,6 +65,19 @@ impl Assignment {
         let cluster_id = required(env::CLUSTER_ID);
         let operation = parse(env::OPERATION, &operation, Operation::Create, &mut problems);
         let generation = parse(env::GENERATION, &generation, 0, &mut problems);
+        let request_name = match operation {
+            Operation::Backup => Some(env::BACKUP),
+            Operation::Restore => Some(env::RESTORE),
+            Operation::Create
+            | Operation::BackupBeforeDelete
+            | Operation::Rotate
+            | Operation::Delete
+            | Operation::Release => None,
+        };
+        let request = request_name.map(|name| {
+            let mut required = |name: &str| or_problem(lookup(name), name, &mut problems);
+            RequestName { name: required(name), uid: required(env::REQUEST_UID) }
+        });
         if !problems.is_empty() {
             return Err(EnvironmentProblems(problems));
         }
@@ -73,8 +94,21 @@ impl Assignment {
             tls_ca: lookup(env::TLS_CA),
             tls_certificate: lookup(env::TLS_CERTIFICATE),
             tls_key: lookup(env::TLS_KEY).map(Secret::new),
+            request,
+            s3_access_key_id: lookup(env::S3_ACCESS_KEY_ID).map(Secret::new),
+            s3_secret_access_key: lookup(env::S3_SECRET_ACCESS_KEY).map(Secret::new),
+            s3_session_token: lookup(env::S3_SESSION_TOKEN).map(Secret::new),
+            decryption_key: lookup(env::DECRYPTION_KEY).map(Secret::new),
         })
     }
+}
+
+/// The value, or a problem and a placeholder that is never used.
+fn or_problem(found: Option<String>, name: &str, problems: &mut Vec<String>) -> String {
+    found.unwrap_or_else(|| {
+        problems.push(format!("{name} is not set"));
+        String::new()
+    })
 }
 
 /// Parses `text`; what does not parse becomes a problem, and `placeholder` is never used.

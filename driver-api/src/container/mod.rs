@@ -4,14 +4,21 @@
 //! work, and writes what came of it. It is all that a driver's `main` calls.
 
 mod aws;
+mod backup;
 mod binding;
 mod content;
 mod create;
 mod credentials;
 mod delete;
 mod env;
+mod final_backup;
 mod outcome;
+mod progress;
 mod report;
+mod request;
+mod restore;
+mod source;
+mod target;
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -167,8 +174,14 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
         Ok(()) => Outcome::Done,
         Err(error) => {
             let (kind, message) = (error.kind(), run.redacted(&error));
-            // Another run is at work, and the condition is its to write.
-            if !matches!(kind, ErrorKind::Busy | ErrorKind::Superseded) {
+            // Another run is at work, and the condition is its to write; or a Backup or Restore says why, and the
+            // database is what it was.
+            let elsewhere = match assignment.operation {
+                Operation::Backup => true,
+                Operation::Restore => !restore::is_begun(&run),
+                _ => false,
+            };
+            if !elsewhere && !matches!(kind, ErrorKind::Busy | ErrorKind::Superseded) {
                 let (server, database) = (run.server_name::<D>(), run.target::<D>().name);
                 run.record.failed(kind, &message, &server, &database).await;
             }
@@ -182,8 +195,12 @@ async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
         Operation::Create => create::create(driver, run).await,
         Operation::Delete => delete::delete(driver, run).await,
         Operation::Release => delete::release::<D>(run).await,
-        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore | Operation::Rotate => {
-            Err(delete::unsupported(run))
-        }
+        Operation::Backup => backup::backup(driver, run).await,
+        Operation::BackupBeforeDelete => final_backup::final_backup(driver, run).await,
+        Operation::Restore => restore::restore(driver, run).await,
+        Operation::Rotate => Err(DriverError::new(
+            ErrorKind::Unsupported,
+            "this version of the driver cannot rotate a password",
+        )),
     }
 }

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tracing::{debug, info, warn};
 
-use super::env::Assignment;
+use super::env::{Assignment, RequestName};
 use crate::api::{
     ActiveOperation, Binding, Conditions, DRIVER_FIELD_MANAGER, Database, DatabasePhase, DatabaseStatus,
     FINALIZER, READY, RECONCILE_ANNOTATION, STALLED,
@@ -31,6 +31,7 @@ pub(super) struct Record {
     generation: i64,
     job: String,
     uid: String,
+    request: Option<RequestName>,
 }
 
 /// What [`Record::load`] found.
@@ -60,6 +61,7 @@ impl Record {
             generation: assignment.generation,
             job: assignment.job.clone(),
             uid: assignment.uid.clone(),
+            request: assignment.request.clone(),
         };
         if record.status().last_completed_job.as_deref() == Some(record.job.as_str()) {
             return Ok(Loaded::Done("this Job has completed its operation already"));
@@ -122,19 +124,31 @@ impl Record {
 
     /// Claims the object for this run, in phase `to`.
     pub(super) async fn claim(&mut self, to: DatabasePhase, server: &str, database: &str) -> Result<()> {
-        let active = ActiveOperation { operation: self.operation, job: self.job.clone(), backup: None };
+        let name_in = |operation| {
+            let request = self.request.as_ref().filter(|_| self.operation == operation);
+            request.map(|request| request.name.clone())
+        };
+        let active = ActiveOperation {
+            operation: self.operation,
+            job: self.job.clone(),
+            backup: name_in(Operation::Backup),
+            restore: name_in(Operation::Restore),
+        };
         let (now, generation) = (now(), self.generation);
         self.write(to, |status| {
             status.server = Some(server.to_owned());
             status.database = Some(database.to_owned());
             status.active_operation = Some(active.clone());
-            let beginning = if to == DatabasePhase::Creating {
-                ("Creating", "a driver is making the database")
-            } else if to == DatabasePhase::DeletionRequested {
-                ("Deleting", "a driver is taking the database down")
-            } else {
-                // A repair: Ready is about the generation before until it ends, and so is what is observed.
-                return;
+            let beginning = match to {
+                DatabasePhase::Creating => ("Creating", "a driver is making the database"),
+                DatabasePhase::DeletionRequested => ("Deleting", "a driver is taking the database down"),
+                DatabasePhase::BackupBeforeDeleteRequested => {
+                    ("BackingUp", "a driver is writing the final backup; no login works any more")
+                }
+                DatabasePhase::RestoreInProgress => ("Restoring", "a driver is loading a backup"),
+                // A repair, or a backup: Ready is about the generation before until it ends, and so is what
+                // is observed.
+                _ => return,
             };
             status.observed_generation = Some(generation);
             status.conditions.set(READY, false, beginning.0, beginning.1, generation, &now);
@@ -150,20 +164,46 @@ impl Record {
     /// Says that the database is what the spec asks for.
     pub(super) async fn created(&mut self, secret: &str) -> Result<()> {
         let (now, generation, job) = (now(), self.generation, self.job.clone());
+        let operation = self.operation;
         let reconcile = self.live.annotation(RECONCILE_ANNOTATION).map(str::to_owned);
         self.write(DatabasePhase::Created, |status| {
             status.binding = Some(Binding { name: secret.to_owned() });
             status.created_at.get_or_insert_with(|| now.clone());
             status.verified_at = Some(now.clone());
-            status.last_handled_reconcile.clone_from(&reconcile);
-            status.last_completed_job = Some(job.clone());
             status.active_operation = None;
+            if operation == Operation::Create {
+                // A Restore records its Job itself.
+                status.last_handled_reconcile.clone_from(&reconcile);
+                status.last_completed_job = Some(job.clone());
+            }
             status.observed_generation = Some(generation);
             status.conditions.retain(|condition| condition.type_ != STALLED);
             let message = format!("the login is in Secret {secret}");
             status.conditions.set(READY, true, "Created", &message, generation, &now);
         })
         .await
+    }
+
+    /// Says that the login was handed out, though no run could say that the database was complete.
+    pub(super) async fn handed_out(&mut self) -> Result<()> {
+        let (now, phase) = (now(), self.live.phase().unwrap_or(DatabasePhase::Creating));
+        self.write(phase, |status| {
+            status.created_at.get_or_insert_with(|| now.clone());
+        })
+        .await
+    }
+
+    /// Takes the claim of a backup, or of a restore that has changed nothing yet, off again.
+    pub(super) async fn unclaim(&mut self) -> Result<()> {
+        match self.live.phase() {
+            Some(
+                DatabasePhase::BackupRequested
+                | DatabasePhase::BackupInProgress
+                | DatabasePhase::BackupCompleted
+                | DatabasePhase::RestoreRequested,
+            ) => self.write(DatabasePhase::Created, |status| status.active_operation = None).await,
+            _ => Ok(()),
+        }
     }
 
     /// Says why it does not go on. A failure to say so is logged: the run has failed already.
@@ -299,7 +339,9 @@ impl Record {
     /// Whether the operation may still act on the object as it is now, and for the intent it began with.
     fn check_due(&self) -> Result<()> {
         let (phase, intent) = (self.live.phase(), Intent::of(&self.live));
-        if intent == self.intent && permits(self.operation, phase, intent, self.was_created()) {
+        // A backup that has begun is finished, whatever the owner wants meanwhile.
+        let same_intent = intent == self.intent || self.operation == Operation::Backup;
+        if same_intent && permits(self.operation, phase, intent, self.was_created()) {
             return Ok(());
         }
         Err(DriverError::new(

@@ -1,0 +1,206 @@
+//! The operation `backup`, and what it shares with the final backup.
+
+use tracing::info;
+
+use super::Run;
+use super::progress::{size, while_reporting};
+use super::request::Request;
+use super::{credentials, target};
+use crate::api::{Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Target};
+use crate::driver::{Driver, Presence, Server, Target};
+use crate::error::{DriverError, ErrorKind, Result};
+use crate::names::sha256;
+use crate::store::{BackupIdentity, Manifest, Store};
+
+/// Writes the Backup that the run is for. Whatever comes of it, the Database goes on: why a backup fails is
+/// said on the Backup alone.
+pub(super) async fn backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    let Some(mut request) = requested(run).await? else {
+        info!("nobody asks for the Backup any more");
+        return run.record.unclaim().await;
+    };
+    if request.is_completed() {
+        return run.record.unclaim().await;
+    }
+    match write_backup(driver, run, &mut request).await {
+        Ok(()) => {
+            run.record.advance(DatabasePhase::BackupCompleted).await?;
+            run.record.unclaim().await
+        }
+        // Another run is at work, and what is to be said is its to say.
+        Err(error) if error.kind() == ErrorKind::Busy => Err(error),
+        Err(error) => {
+            request.failed(BackupPhase::Starting, error.kind(), &run.redacted(&error)).await;
+            run.record.unclaim().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn requested(run: &Run<'_>) -> Result<Option<Request<Backup>>> {
+    let Some(name) = &run.assignment.request else { return Ok(None) };
+    let namespace = &run.assignment.namespace;
+    Request::load(run.client.clone(), namespace, &name.name, Some(&name.uid)).await
+}
+
+async fn write_backup<D: Driver>(
+    driver: &D,
+    run: &mut Run<'_>,
+    request: &mut Request<Backup>,
+) -> Result<()> {
+    let kept = Kept::of(run, &location(run, request.uid())).await?;
+    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
+    run.hide(&server.admin.password);
+    let database = run.target::<D>();
+    let mut session = driver.connect(&server, &database).await?;
+    check_is_there(driver.observe(&mut session, &database, None).await?, &server, &database)?;
+    run.record.claim(DatabasePhase::BackupRequested, &server.to_string(), &database.name).await?;
+    request.begin(BackupPhase::Starting, "Starting", "a driver has claimed the Database").await?;
+    run.record.advance(DatabasePhase::BackupInProgress).await?;
+    let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
+    kept.completed(&manifest, run, request).await
+}
+
+/// The folder of the backup `id` of this run's Database.
+pub(super) fn location(run: &Run<'_>, id: &str) -> String {
+    let assignment = run.assignment;
+    format!("{}/{}/{id}", assignment.namespace, assignment.database)
+}
+
+/// What is not on the server, or not ours, cannot be backed up.
+pub(super) fn check_is_there(presence: Presence, server: &Server, database: &Target) -> Result<()> {
+    match presence {
+        Presence::Ours { database: true, .. } => Ok(()),
+        Presence::Ours { database: false, .. } | Presence::Absent | Presence::Foreign { .. } => {
+            Err(DriverError::new(
+                ErrorKind::DatabaseMissing,
+                format!(
+                    "there is no database {} of ours on {server} to back up: bring it back there, correct spec.connect, or set spec.deletionPolicy to Delete",
+                    database.name
+                ),
+            ))
+        }
+    }
+}
+
+/// Where a backup is kept.
+pub(super) struct Kept {
+    target: S3Target,
+    store: Store,
+    location: String,
+    recipients: Vec<String>,
+}
+
+impl Kept {
+    /// The backup at `location` in the bucket that `spec.backupTo` names.
+    pub(super) async fn of(run: &mut Run<'_>, location: &str) -> Result<Self> {
+        let target = target::of_database(run.record.live())?;
+        let store = target::open(&target, run, "spec.backupTo.s3").await?;
+        let recipients = run.record.live().spec.backup_to.as_ref().map(|to| to.recipients().to_vec());
+        Ok(Self {
+            target,
+            store,
+            location: location.to_owned(),
+            recipients: recipients.unwrap_or_default(),
+        })
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The folder in it.
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Its manifest, if it is complete. A manifest that is another Database's is an error.
+    pub(super) async fn manifest(&self, run: &Run<'_>) -> Result<Option<Manifest>> {
+        let found = self.store.read_manifest(&self.location).await?;
+        match &found {
+            Some(manifest) if manifest.backup.database_uid != run.assignment.uid => Err(DriverError::new(
+                ErrorKind::BackupDamaged,
+                format!(
+                    "the manifest in {} is of another Database, with uid {}: see who writes to that bucket",
+                    self.store.url(&self.location),
+                    manifest.backup.database_uid
+                ),
+            )),
+            _ => Ok(found),
+        }
+    }
+
+    /// Dumps the database, unless an earlier run has. Answers the manifest, which is in the store then.
+    pub(super) async fn dump<D: Driver>(
+        &self,
+        driver: &D,
+        session: &mut D::Session,
+        database: &Target,
+        run: &Run<'_>,
+        request: &mut Request<Backup>,
+    ) -> Result<Manifest> {
+        if let Some(manifest) = self.manifest(run).await? {
+            info!(location = self.location, "an earlier run has written this backup");
+            return Ok(manifest);
+        }
+        let upload = self.store.begin(&self.location, None, &self.recipients).await?;
+        let destination = self.store.url(&self.location);
+        request
+            .advance(BackupPhase::BackingUp, |status| status.destination = Some(destination.clone()))
+            .await?;
+        info!(database = database.name, destination, "writing the backup");
+        let identity = BackupIdentity {
+            namespace: run.assignment.namespace.clone(),
+            database: run.assignment.database.clone(),
+            database_uid: run.assignment.uid.clone(),
+            backup_uid: request.uid().to_owned(),
+            server_database: database.name.clone(),
+            driver: D::TYPE.to_owned(),
+        };
+        let progress = upload.progress();
+        let dumped = driver.dump(session, database, &upload);
+        let written = while_reporting(dumped, async || {
+            let now = Progress::of(progress.plain_bytes(), progress.expected_bytes());
+            request.progress(BackupPhase::BackingUp, now).await
+        })
+        .await;
+        let completed = match written {
+            Ok(description) => upload.complete(identity, description).await,
+            Err(error) => Err(error),
+        };
+        if completed.is_err() {
+            // What is left all the same, the next attempt ends.
+            if let Err(error) = upload.abort().await {
+                tracing::warn!(error = error.chain(), "cannot end the uploads");
+            }
+        }
+        completed
+    }
+
+    /// Says that the Backup is complete.
+    pub(super) async fn completed(
+        &self,
+        manifest: &Manifest,
+        run: &Run<'_>,
+        request: &mut Request<Backup>,
+    ) -> Result<()> {
+        let destination = self.store.url(&self.location);
+        let location = BackupLocation { s3: self.target.clone(), path: self.location.clone() };
+        let checksum = sha256(&manifest.to_json()?);
+        let stored = manifest.totals.stored_bytes;
+        let change = |status: &mut BackupStatus| {
+            status.destination = Some(destination.clone());
+            status.location = Some(location.clone());
+            status.checksum = Some(checksum.clone());
+            status.size = Some(size(stored));
+            status.stored_bytes = i64::try_from(stored).ok();
+            status.server_version = Some(manifest.description.server_version.clone());
+            status.tool_version = Some(manifest.description.tool_version.clone());
+            status.database_uid = Some(manifest.backup.database_uid.clone());
+        };
+        let message = format!("it is stored in {destination}");
+        let said = ("Completed", message.as_str());
+        request.completed(&run.assignment.job, manifest.totals.bytes, said, change).await
+    }
+}

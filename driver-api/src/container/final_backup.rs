@@ -1,0 +1,127 @@
+//! The operation `backup-before-delete`: lock out, dump, verify. Only then may `delete` drop.
+
+use std::collections::BTreeMap;
+
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use tracing::{info, warn};
+
+use super::Run;
+use super::backup::{Kept, check_is_there, location};
+use super::credentials;
+use super::report::kubernetes;
+use super::request::Request;
+use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::driver::Driver;
+use crate::error::{DriverError, ErrorKind, Result};
+use crate::names::short_hash;
+
+/// Label of a final backup: the uid of its Database, so that it is never taken for a wish of the next one of
+/// that name.
+const UID_LABEL: &str = "db.isotoma.com/uid";
+
+/// Longest name that the final Backup takes from its Database. An object's name has 253 characters at most.
+const LONGEST_NAME: usize = 230;
+
+/// Writes and verifies the final backup. From the moment that the logins are locked out, they stay so: the
+/// object is being deleted, and a row that came later would be lost.
+pub(super) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    if !run.record.live().is_guarded() {
+        info!("the Database is not guarded: nothing of it is on a server");
+        return Ok(());
+    }
+    let kept = Kept::of(run, &final_location(run)).await?;
+    let mut request = record_of(run).await?;
+    let written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
+    if let Err(error) = &written {
+        if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded) {
+            request.failed(BackupPhase::Starting, error.kind(), &run.redacted(error)).await;
+        }
+    }
+    written
+}
+
+async fn lock_out_dump_verify<D: Driver>(
+    driver: &D,
+    run: &mut Run<'_>,
+    kept: &Kept,
+    request: &mut Request<Backup>,
+) -> Result<()> {
+    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
+    run.hide(&server.admin.password);
+    let database = run.target::<D>();
+    let mut session = driver.connect(&server, &database).await?;
+    check_is_there(driver.observe(&mut session, &database, None).await?, &server, &database)?;
+    let phase = DatabasePhase::BackupBeforeDeleteRequested;
+    run.record.claim(phase, &server.to_string(), &database.name).await?;
+    if !request.is_completed() {
+        request.begin(BackupPhase::Starting, "Starting", "a driver locks the logins out").await?;
+    }
+    driver.lock_out(&mut session, &database).await?;
+    info!(database = database.name, "locked the logins out");
+    run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
+    let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
+    if let Err(error) = kept.store().verify(kept.location(), &manifest, None).await {
+        if error.kind() == ErrorKind::BackupDamaged {
+            // The database is there still, so the next run can make it anew.
+            warn!("the backup is not what was written: removing it");
+            kept.store().delete(kept.location()).await?;
+        }
+        return Err(error);
+    }
+    info!(location = kept.location(), "read the backup back: it is what was written");
+    if !request.is_completed() {
+        kept.completed(&manifest, run, request).await?;
+    }
+    run.record.advance(DatabasePhase::BackupBeforeDeleteCompleted).await
+}
+
+/// Where the final backup is, whatever any object says: it follows from the uid of the Database alone.
+fn final_location(run: &Run<'_>) -> String {
+    location(run, &format!("final-{}", run.assignment.uid))
+}
+
+/// The Backup that records the final backup. It is made where it is missing.
+async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
+    let assignment = run.assignment;
+    let mut name = assignment.database.clone();
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    let name = format!("{name}-final-{}", short_hash(&assignment.uid, 8));
+    let found = Request::load(run.client.clone(), &assignment.namespace, &name, None).await?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let labels = [(MANAGED_BY_LABEL, MANAGED_BY), (UID_LABEL, assignment.uid.as_str())];
+    let backup = Backup {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            labels: Some(
+                labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec: BackupSpec { database: assignment.database.clone() },
+        status: None,
+    };
+    let api: Api<Backup> = Api::namespaced(run.client.clone(), &assignment.namespace);
+    let made = api.create(&PostParams::default(), &backup).await;
+    let made = made.map_err(|error| kubernetes(&format!("cannot make the Backup {name}"), error))?;
+    info!(backup = name, "made the Backup that records the final backup");
+    Ok(Request::of(run.client.clone(), &assignment.namespace, made))
+}
+
+/// Fails unless the final backup is in the store, whole by its manifest. The drop rests on nothing else: no
+/// phase and no Backup can stand for it.
+pub(super) async fn check_exists(run: &mut Run<'_>) -> Result<()> {
+    let kept = Kept::of(run, &final_location(run)).await?;
+    let Some(manifest) = kept.manifest(run).await? else {
+        return Err(DriverError::new(
+            ErrorKind::BackupMissing,
+            format!(
+                "the database is kept: there is no final backup in {}; bring it back, or set spec.deletionPolicy to Delete to drop the database without one",
+                kept.store().url(kept.location())
+            ),
+        ));
+    };
+    kept.store().check_lengths(kept.location(), &manifest).await
+}

@@ -1,0 +1,136 @@
+//! Events about Backups and Restores: that they are done, and that there is no Database for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use driver_api::api::Database;
+use driver_api::lifecycle::Operation;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
+
+use crate::controller::Context;
+use crate::report::Notice;
+use crate::requests::KnownRequest;
+use crate::watch::Change;
+
+/// What is to be said about Backups and Restores, by uid.
+#[derive(Debug, Default)]
+pub struct Announcements {
+    unsaid: Mutex<BTreeMap<String, KnownRequest>>,
+    changed: Notify,
+}
+
+impl Announcements {
+    /// Takes what the watch of one kind brings: it is remembered, and its Database is looked at again.
+    pub fn take(&self, operation: Operation, change: Change<KnownRequest>, context: &Context) {
+        match change {
+            Change::All(all) => {
+                let gone = context.world().requests.replace(operation, all.clone());
+                for request in gone.iter().chain(&all) {
+                    context.wake_if_known(database_of(request));
+                }
+                for request in all.into_iter().filter(KnownRequest::is_pending) {
+                    self.say_later(request);
+                }
+            }
+            Change::Applied(request) => {
+                let before = context.world().requests.apply(request.clone());
+                context.wake_if_known(database_of(&request));
+                context.wake_admitted();
+                let completed_now = request.completed && before.is_some_and(|before| !before.completed);
+                if completed_now || request.is_pending() {
+                    self.say_later(request);
+                }
+            }
+            Change::Deleted(request) => {
+                context.world().requests.delete(&request.uid);
+                self.lock().remove(&request.uid);
+                context.voice.fall_silent(&request.uid);
+                context.wake_if_known(database_of(&request));
+                context.wake_admitted();
+            }
+        }
+    }
+
+    /// Says it, once each, while this process leads.
+    pub async fn speak(self: Arc<Self>, context: Arc<Context>) {
+        let mut leading = context.leading.clone();
+        if context.databases.wait_until_ready().await.is_err() {
+            return;
+        }
+        loop {
+            if leading.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            let next = self.lock().pop_first();
+            match next {
+                Some((uid, request)) => {
+                    let known = context.databases.get(&database_of(&request)).is_some();
+                    if let Some(notice) = notice(&request, known) {
+                        context.voice.say(&uid, &request.reference(), Some(notice)).await;
+                    }
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn say_later(&self, request: KnownRequest) {
+        self.lock().insert(request.uid.clone(), request);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, KnownRequest>> {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn database_of(request: &KnownRequest) -> ObjectRef<Database> {
+    ObjectRef::new(&request.database).within(&request.namespace)
+}
+
+/// What to say about a request, given whether its Database exists.
+fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
+    let KnownRequest { operation, database, namespace, .. } = request;
+    let backup = *operation == Operation::Backup;
+    match (request.completed, database_exists) {
+        (true, _) if backup => Some(Notice::normal("BackupCompleted", format!("Database {database} is backed up"))),
+        (true, _) => Some(Notice::normal("RestoreCompleted", format!("Database {database} holds the backup"))),
+        (false, true) => None,
+        (false, false) => Some(Notice::warning(
+            "DatabaseNotFound",
+            format!("there is no Database {database} in namespace {namespace}: create it, or delete this object"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_request_without_its_database_is_told_so_and_a_pending_one_is_left_alone() {
+        let request = KnownRequest {
+            operation: Operation::Backup,
+            name: "b".into(),
+            namespace: "shop".into(),
+            uid: "u".into(),
+            database: "orders".into(),
+            database_uid: None,
+            created: Timestamp::UNIX_EPOCH,
+            retry: None,
+            deleted: false,
+            completed: false,
+            completed_by: None,
+            from: None,
+            stored_with: None,
+        };
+        assert_eq!(notice(&request, true), None);
+        let lost = notice(&request, false).unwrap();
+        assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");
+        let done = notice(&KnownRequest { completed: true, ..request }, false).unwrap();
+        assert_eq!((done.warning, done.reason), (false, "BackupCompleted"));
+    }
+}

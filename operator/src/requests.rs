@@ -1,0 +1,268 @@
+//! The Backups and Restores that exist, as far as decisions read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use driver_api::api::{
+    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, ValueSource,
+};
+use driver_api::lifecycle::Operation;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::job::UID_LABEL;
+
+/// A Backup or a Restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownRequest {
+    /// What it asks for: [`Operation::Backup`] or [`Operation::Restore`].
+    pub operation: Operation,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its uid.
+    pub uid: String,
+    /// Name of the Database that it is about.
+    pub database: String,
+    /// Uid of that Database, where it is about no other one of that name.
+    pub database_uid: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The value of `db.isotoma.com/retry`.
+    pub retry: Option<String>,
+    /// Whether somebody deletes it.
+    pub deleted: bool,
+    /// Whether everything is done.
+    pub completed: bool,
+    /// The Job that did it.
+    pub completed_by: Option<String>,
+    /// Of a Restore: where its backup is.
+    pub from: Option<RestoreSource>,
+    /// Of a Backup that is stored: the access key.
+    pub stored_with: Option<S3Credentials>,
+}
+
+impl KnownRequest {
+    /// A Backup.
+    pub fn of_backup(backup: Backup) -> Option<Self> {
+        let status = backup.status.unwrap_or_default();
+        let phase = status.phase;
+        Some(Self {
+            completed: phase == Some(driver_api::api::BackupPhase::Completed),
+            completed_by: status.job,
+            stored_with: status.location.and_then(|location| location.s3.credentials),
+            ..Self::of_metadata(Operation::Backup, backup.metadata, backup.spec.database)?
+        })
+    }
+
+    /// A Restore.
+    pub fn of_restore(restore: Restore) -> Option<Self> {
+        let mut from = restore.spec.from;
+        strip_source(&mut from);
+        let status = restore.status.unwrap_or_default();
+        Some(Self {
+            completed: status.phase == Some(driver_api::api::RestorePhase::Completed),
+            completed_by: status.job,
+            from: Some(from),
+            ..Self::of_metadata(Operation::Restore, restore.metadata, restore.spec.database)?
+        })
+    }
+
+    fn of_metadata(operation: Operation, metadata: ObjectMeta, database: String) -> Option<Self> {
+        Some(Self {
+            operation,
+            name: metadata.name?,
+            namespace: metadata.namespace?,
+            uid: metadata.uid?,
+            database,
+            database_uid: metadata.labels.and_then(|mut labels| labels.remove(UID_LABEL)),
+            created: metadata.creation_timestamp?.0,
+            retry: metadata.annotations.and_then(|mut annotations| annotations.remove(RETRY_ANNOTATION)),
+            deleted: metadata.deletion_timestamp.is_some(),
+            completed: false,
+            completed_by: None,
+            from: None,
+            stored_with: None,
+        })
+    }
+
+    /// Whether somebody still waits for it.
+    pub fn is_pending(&self) -> bool {
+        !self.completed && !self.deleted
+    }
+
+    /// What an Event is about.
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(format!("{GROUP}/v1alpha1")),
+            kind: Some(if self.operation == Operation::Backup { "Backup" } else { "Restore" }.to_owned()),
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            uid: Some(self.uid.clone()),
+            ..ObjectReference::default()
+        }
+    }
+}
+
+/// Drops the secrets that are written down in the source of a restore.
+pub(crate) fn strip_source(source: &mut RestoreSource) {
+    if let Some(key) = &mut source.decryption_key {
+        key.value = None;
+    }
+    if let Some(location) = &mut source.location {
+        strip_credentials(location.s3.credentials.as_mut());
+    }
+}
+
+/// Drops the secrets that are written down in an access key.
+pub(crate) fn strip_credentials(credentials: Option<&mut S3Credentials>) {
+    let Some(credentials) = credentials else { return };
+    let S3Credentials { access_key_id, secret_access_key, session_token } = credentials;
+    for source in [Some(access_key_id), Some(secret_access_key), session_token.as_mut()] {
+        if let Some(ValueSource { value, .. }) = source {
+            *value = None;
+        }
+    }
+}
+
+/// All Backups and Restores that exist.
+#[derive(Debug, Default)]
+pub struct Requests {
+    by_uid: BTreeMap<String, KnownRequest>,
+    // Namespace and name of a Database → the uids of those about it.
+    by_database: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl Requests {
+    /// Takes all that exist of one operation. Answers those that are gone.
+    pub fn replace(&mut self, operation: Operation, all: Vec<KnownRequest>) -> Vec<KnownRequest> {
+        let present: BTreeSet<_> = all.iter().map(|request| request.uid.clone()).collect();
+        let is_gone =
+            |known: &&KnownRequest| known.operation == operation && !present.contains(&known.uid);
+        let gone: Vec<_> = self.by_uid.values().filter(is_gone).cloned().collect();
+        for request in &gone {
+            self.delete(&request.uid);
+        }
+        for request in all {
+            self.apply(request);
+        }
+        gone
+    }
+
+    /// Takes one as it is now. Answers how it was before.
+    pub fn apply(&mut self, request: KnownRequest) -> Option<KnownRequest> {
+        let database = (request.namespace.clone(), request.database.clone());
+        self.by_database.entry(database).or_default().insert(request.uid.clone());
+        self.by_uid.insert(request.uid.clone(), request)
+    }
+
+    /// Forgets one.
+    pub fn delete(&mut self, uid: &str) {
+        let Some(request) = self.by_uid.remove(uid) else { return };
+        let database = (request.namespace, request.database);
+        if let Some(uids) = self.by_database.get_mut(&database) {
+            uids.remove(uid);
+            if uids.is_empty() {
+                self.by_database.remove(&database);
+            }
+        }
+    }
+
+    /// The one with that uid.
+    pub fn get(&self, uid: &str) -> Option<&KnownRequest> {
+        self.by_uid.get(uid)
+    }
+
+    /// Those about a Database, in no particular order.
+    pub fn about(&self, database: &Database) -> impl Iterator<Item = &KnownRequest> {
+        let namespace = database.metadata.namespace.clone().unwrap_or_default();
+        let name = database.metadata.name.clone().unwrap_or_default();
+        let uid = database.metadata.uid.clone();
+        let uids = self.by_database.get(&(namespace, name));
+        uids.into_iter().flatten().filter_map(|uid| self.by_uid.get(uid)).filter(move |request| {
+            request.database_uid.is_none() || request.database_uid == uid
+        })
+    }
+
+    /// The Backup of that name.
+    pub fn backup(&self, namespace: &str, name: &str) -> Option<&KnownRequest> {
+        self.by_uid.values().find(|request| {
+            request.operation == Operation::Backup && request.namespace == namespace && request.name == name
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uid: &str, database: &str) -> KnownRequest {
+        KnownRequest {
+            operation: Operation::Backup,
+            name: uid.into(),
+            namespace: "shop".into(),
+            uid: uid.into(),
+            database: database.into(),
+            database_uid: None,
+            created: Timestamp::UNIX_EPOCH,
+            retry: None,
+            deleted: false,
+            completed: false,
+            completed_by: None,
+            from: None,
+            stored_with: None,
+        }
+    }
+
+    fn database(name: &str, uid: &str) -> Database {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
+            "metadata": {"name": name, "namespace": "shop", "uid": uid},
+            "spec": {"driver": "engine", "connect": {"host": "h"},
+                     "credentials": {"username": {"value": "u"}, "password": {"value": "p"}}},
+        }))
+        .unwrap()
+    }
+
+    fn names<'a>(requests: &'a Requests, database: &Database) -> Vec<&'a str> {
+        requests.about(database).map(|request| request.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_list_replaces_what_was_known_of_its_kind_alone() {
+        let mut requests = Requests::default();
+        let restore = KnownRequest { operation: Operation::Restore, ..request("restore", "orders") };
+        requests.replace(Operation::Backup, vec![request("one", "orders"), request("two", "orders")]);
+        requests.apply(restore);
+        let gone = requests.replace(Operation::Backup, vec![request("two", "orders")]);
+        assert_eq!(gone.iter().map(|gone| gone.uid.as_str()).collect::<Vec<_>>(), ["one"]);
+        assert_eq!(names(&requests, &database("orders", "d")), ["restore", "two"]);
+        assert!(names(&requests, &database("other", "d")).is_empty());
+    }
+
+    #[test]
+    fn what_is_about_a_database_that_is_gone_is_not_about_the_next_of_its_name() {
+        let mut requests = Requests::default();
+        requests.apply(KnownRequest { database_uid: Some("old".into()), ..request("final", "orders") });
+        assert_eq!(names(&requests, &database("orders", "old")), ["final"]);
+        assert!(names(&requests, &database("orders", "new")).is_empty());
+    }
+
+    #[test]
+    fn no_secret_of_a_restore_stays_in_memory() {
+        let restore: Restore = serde_json::from_value(serde_json::json!({
+            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Restore",
+            "metadata": {"name": "r", "namespace": "shop", "uid": "r", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"database": "orders", "from": {
+                "decryptionKey": {"value": "hunter2"},
+                "location": {"path": "a/b", "s3": {"region": "r", "bucket": "bbb", "credentials": {
+                    "accessKeyId": {"value": "hunter2"}, "secretAccessKey": {"value": "hunter2"},
+                    "sessionToken": {"value": "hunter2"}}}}}},
+        }))
+        .unwrap();
+        let known = KnownRequest::of_restore(restore).unwrap();
+        assert!(!format!("{:?}", known.from).contains("hunter2"));
+        assert!(!serde_json::to_string(&known.from).unwrap().contains("hunter2"));
+    }
+}
