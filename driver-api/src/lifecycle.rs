@@ -136,12 +136,7 @@ pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
                 P::RestoreInProgress | P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested
             ),
             // What was there is given up, so only a load that is complete leads back to Created.
-            P::RestoreInProgress => {
-                matches!(
-                    to,
-                    P::RestoreCompleted | P::BackupBeforeDeleteRequested | P::DeletionRequested
-                )
-            }
+            P::RestoreInProgress => matches!(to, P::RestoreCompleted | P::DeletionRequested),
             P::RestoreCompleted => {
                 matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
             }
@@ -218,13 +213,24 @@ pub fn permits(
                 | P::Deleted,
             ) => false,
         },
-        Operation::Restore => {
-            intent == Intent::Keep
-                && matches!(
-                    phase,
-                    Some(P::Created | P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted)
-                )
-        }
+        Operation::Restore => match phase {
+            Some(P::Created | P::RestoreRequested | P::RestoreCompleted) => intent == Intent::Keep,
+            // A final backup of what is half loaded would be worth nothing: it is finished first.
+            Some(P::RestoreInProgress) => matches!(intent, Intent::Keep | Intent::BackupThenDelete),
+            None
+            | Some(
+                P::Creating
+                | P::BackupRequested
+                | P::BackupInProgress
+                | P::BackupCompleted
+                | P::BackupBeforeDeleteRequested
+                | P::BackupBeforeDeleteInProgress
+                | P::BackupBeforeDeleteCompleted
+                | P::DeletionRequested
+                | P::DeletionInProgress
+                | P::Deleted,
+            ) => false,
+        },
         Operation::Rotate => intent == Intent::Keep && phase == Some(P::Created),
         Operation::BackupBeforeDelete => {
             intent == Intent::BackupThenDelete
@@ -232,7 +238,6 @@ pub fn permits(
                     Some(
                         P::Created
                         | P::RestoreRequested
-                        | P::RestoreInProgress
                         | P::RestoreCompleted
                         | P::BackupBeforeDeleteRequested
                         | P::BackupBeforeDeleteInProgress
@@ -243,6 +248,7 @@ pub fn permits(
                         P::BackupRequested
                         | P::BackupInProgress
                         | P::BackupCompleted
+                        | P::RestoreInProgress
                         | P::DeletionRequested
                         | P::DeletionInProgress
                         | P::Deleted,

@@ -160,10 +160,14 @@ pub fn needed(
                 Needed::Run(Operation::Backup)
             }
         },
-        // A restore goes on. One that is deleted meanwhile may hold the rows from before, or others.
-        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => match intent {
+        Some(P::RestoreRequested | P::RestoreCompleted) => match intent {
             Intent::Keep => Needed::Run(Operation::Restore),
             Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
+            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
+        },
+        // What is half loaded is not worth a final backup: it is finished first.
+        Some(P::RestoreInProgress) => match intent {
+            Intent::Keep | Intent::BackupThenDelete => Needed::Run(Operation::Restore),
             Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
         },
         Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => match intent {

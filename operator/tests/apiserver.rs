@@ -16,7 +16,7 @@ use std::time::Duration;
 use db_operator::controller::{Context, reconcile};
 use db_operator::decide::Launch;
 use db_operator::error::LaunchError;
-use db_operator::job::{self, Settings};
+use db_operator::job::{self, Settings, StoreKeys};
 use db_operator::jobs::KnownJob;
 use db_operator::launch::launch;
 use db_operator::report::Voice;
@@ -134,8 +134,8 @@ fn settings() -> Settings {
 }
 
 fn create_job() -> Job {
-    let launch = Launch { operation: Operation::Create, attempt: 1, after_lost_work: false };
-    job::build(&database(false), &driver(), &launch, &settings())
+    let launch = Launch { operation: Operation::Create, request: None, attempt: 1, after_lost_work: false };
+    job::build(&database(false), &driver(), &launch, &StoreKeys::default(), &settings())
 }
 
 /// An operator that has seen `database` and the driver, and leads.
@@ -232,7 +232,7 @@ async fn where_a_released_database_is_is_said_again_by_the_next_leader_and_once_
     let database = database(true);
     let server = ApiServer::answering([CREATED]);
     let operator = operator(&server, &database);
-    let mut release = job::build(&database, &driver(), &Launch::RELEASE, &settings());
+    let mut release = job::build(&database, &driver(), &Launch::RELEASE, &StoreKeys::default(), &settings());
     release.metadata.creation_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now()));
     operator.world().jobs.add(KnownJob::of(&release).unwrap());
@@ -372,11 +372,12 @@ async fn it_waits_until_the_api_server_knows_every_kind() {
         )
     };
     let missing = || refusal(404, "NotFound", "the server could not find the requested resource", "");
-    let first = [missing(), missing(), missing()];
-    let second = [list(), list(), missing()];
-    let server = ApiServer::answering(first.into_iter().chain(second).chain([list(), list(), list()]));
+    let first = [missing(), missing(), missing(), missing()];
+    let second = [list(), list(), list(), missing()];
+    let third = [list(), list(), list(), list()];
+    let server = ApiServer::answering([first, second, third].into_iter().flatten());
     let begun = tokio::time::Instant::now();
     wait_for_kinds(server.client()).await;
     assert_eq!(begun.elapsed().as_secs(), 10, "asked three times, 5 s apart, on a clock that the test moves");
-    assert_eq!(server.asked().len(), 9);
+    assert_eq!(server.asked().len(), 12);
 }

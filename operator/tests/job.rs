@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use db_operator::decide::Launch;
-use db_operator::job::{JobName, Settings, build, server_key};
+use db_operator::facts::Request;
+use db_operator::job::{JobName, Settings, StoreKeys, Subject, build, server_key};
 use db_operator::jobs::KnownJob;
 use driver_api::api::{Database, DriverRegistration};
 use driver_api::lifecycle::Operation;
@@ -17,6 +18,17 @@ fn settings() -> Settings {
         cluster_id: "c-1".into(),
         release_service_account: "let-go".into(),
         log_format: "json",
+    }
+}
+
+fn keys() -> StoreKeys {
+    let key = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "bucket", "key": key}}});
+    StoreKeys {
+        credentials: serde_json::from_value(
+            json!({"accessKeyId": {"value": "AKIA"}, "secretAccessKey": key("secret")}),
+        )
+        .unwrap(),
+        decryption_key: serde_json::from_value(key("age")).unwrap(),
     }
 }
 
@@ -56,7 +68,7 @@ fn plain() -> DriverRegistration {
 
 fn with_everything() -> DriverRegistration {
     driver(&json!({
-        "image": "registry.example/engine:1", "imagePullPolicy": "Always", "command": ["/engine"], "args": ["-v"],
+        "image": "registry.example/engine:1", "backupImage": "registry.example/engine-backup:1", "imagePullPolicy": "Always", "command": ["/engine"], "args": ["-v"],
         "serviceAccountName": "worker", "activeDeadlineSeconds": 90,
         "podTemplate": {
             "labels": {"team": "platform", "db.isotoma.com/uid": "forged", "app.kubernetes.io/managed-by": "forged"},
@@ -73,8 +85,14 @@ fn with_everything() -> DriverRegistration {
 }
 
 fn job(database: &Database, driver: &DriverRegistration, operation: Operation) -> Value {
-    let launch = Launch { operation, attempt: 2, after_lost_work: false };
-    serde_json::to_value(build(database, driver, &launch, &settings())).unwrap()
+    let request = matches!(operation, Operation::Backup | Operation::Restore).then(|| Request {
+        operation,
+        name: "nightly".to_owned(),
+        uid: "b-1".to_owned(),
+        retry: Some("tuesday".to_owned()),
+    });
+    let launch = Launch { operation, request, attempt: 2, after_lost_work: false };
+    serde_json::to_value(build(database, driver, &launch, &keys(), &settings())).unwrap()
 }
 
 fn assert_golden(name: &str, job: &Value) {
@@ -109,13 +127,40 @@ fn release_runs_with_us_and_has_no_credentials() {
 }
 
 #[test]
-fn the_backup_that_a_run_works_on_is_named() {
-    let database = database(|value| {
-        value["status"] =
-            json!({"activeOperation": {"operation": "backup", "job": "j", "backup": "nightly"}});
-    });
-    let text = job(&database, &plain(), Operation::Backup).to_string();
-    assert!(text.contains(r#"{"name":"DB_OPERATOR_BACKUP","value":"nightly"}"#), "{text}");
+fn the_backup_or_restore_that_a_run_works_on_is_named() {
+    for (operation, name) in
+        [(Operation::Backup, "DB_OPERATOR_BACKUP"), (Operation::Restore, "DB_OPERATOR_RESTORE")]
+    {
+        let text = job(&database(|_| {}), &plain(), operation).to_string();
+        assert!(text.contains(&format!(r#"{{"name":"{name}","value":"nightly"}}"#)), "{text}");
+        assert!(text.contains(r#"{"name":"DB_OPERATOR_REQUEST_UID","value":"b-1"}"#), "{text}");
+        assert!(text.contains(r#""db.isotoma.com/retry":"tuesday""#), "{text}");
+    }
+}
+
+#[test]
+fn what_moves_data_has_the_image_and_the_time_for_it() {
+    let restored = |status: Value| {
+        database(move |value| {
+            value["spec"]["restoreFrom"] = json!({"backup": "nightly"});
+            value["status"] = status;
+        })
+    };
+    let new = database(|_| {});
+    for (database, operation, moves) in [
+        (&new, Operation::Create, false),
+        (&new, Operation::Delete, false),
+        (&new, Operation::Backup, true),
+        (&new, Operation::BackupBeforeDelete, true),
+        (&new, Operation::Restore, true),
+        (&restored(json!({})), Operation::Create, true),
+        (&restored(json!({"createdAt": "2026-01-01T00:00:00Z"})), Operation::Create, false),
+    ] {
+        let job = job(database, &with_everything(), operation);
+        let image = if moves { "registry.example/engine-backup:1" } else { "registry.example/engine:1" };
+        assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], image, "{operation}");
+        assert_eq!(job["spec"]["activeDeadlineSeconds"], if moves { 86_400 } else { 90 }, "{operation}");
+    }
 }
 
 #[test]
@@ -134,9 +179,12 @@ fn a_job_is_read_back_as_what_was_launched() {
         let known = KnownJob::of(&serde_json::from_value(value).unwrap()).unwrap();
         assert_eq!((known.operation, known.generation, known.attempt), (operation, 3, 2));
         assert_eq!((known.database.as_str(), known.database_namespace.as_str()), ("orders", "shop"));
-        assert_eq!(known.retry.as_deref(), Some("monday"));
+        let of_request = matches!(operation, Operation::Backup | Operation::Restore);
+        assert_eq!(known.retry.as_deref(), Some(if of_request { "tuesday" } else { "monday" }));
+        assert_eq!(known.request.as_deref(), of_request.then_some("b-1"));
         let name: JobName = known.name.parse().unwrap();
-        assert_eq!(name, JobName { operation, generation: 3, attempt: 2 });
+        let subject = if of_request { Subject::request("b-1") } else { Subject::Generation(3) };
+        assert_eq!(name, JobName { operation, subject, attempt: 2 });
     }
 }
 
@@ -152,11 +200,17 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
             (uids[1], 1, 1),
             (uids[1], i64::MAX, u32::MAX),
         ] {
-            let name = JobName { operation, generation, attempt }.with_uid(uid);
+            let subject = if matches!(operation, Operation::Backup | Operation::Restore) {
+                Subject::request(&generation.to_string())
+            } else {
+                Subject::Generation(generation)
+            };
+            let job = JobName { operation, subject, attempt };
+            let name = job.with_uid(uid);
             // A pod's name adds a dash and five characters.
             assert!(name.len() + 6 <= 63, "{name} has {} characters", name.len());
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
-            assert_eq!(name.parse(), Ok(JobName { operation, generation, attempt }), "{name}");
+            assert_eq!(name.parse(), Ok(job), "{name}");
             assert!(names.insert(name));
         }
     }

@@ -8,13 +8,18 @@ fn phases() -> impl Iterator<Item = Option<DatabasePhase>> {
     std::iter::once(None).chain(DatabasePhase::ALL.map(Some))
 }
 
-fn every_case() -> impl Iterator<Item = (Option<DatabasePhase>, Intent, bool, bool, bool)> {
+type Case = (Option<DatabasePhase>, Intent, bool, bool, bool, Option<Operation>);
+
+fn every_case() -> impl Iterator<Item = Case> {
     let flags = || [false, true].into_iter();
     phases().flat_map(move |phase| {
         Intent::ALL.into_iter().flat_map(move |intent| {
             flags().flat_map(move |current| {
                 flags().flat_map(move |guarded| {
-                    flags().map(move |was_created| (phase, intent, current, guarded, was_created))
+                    flags().flat_map(move |was_created| {
+                        [None, Some(Operation::Backup), Some(Operation::Restore)]
+                            .map(|requested| (phase, intent, current, guarded, was_created, requested))
+                    })
                 })
             })
         })
@@ -23,8 +28,8 @@ fn every_case() -> impl Iterator<Item = (Option<DatabasePhase>, Intent, bool, bo
 
 #[test]
 fn whatever_is_needed_is_permitted() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
-        if let Needed::Run(operation) = needed(phase, intent, current, guarded, was_created) {
+    for (phase, intent, current, guarded, was_created, requested) in every_case() {
+        if let Needed::Run(operation) = needed(phase, intent, current, guarded, was_created, requested) {
             assert!(
                 permits(operation, phase, intent, was_created),
                 "{operation} is needed and not permitted in {phase:?} with {intent:?}, was_created {was_created}"
@@ -35,8 +40,8 @@ fn whatever_is_needed_is_permitted() {
 
 #[test]
 fn nothing_is_done_about_what_is_being_deleted_and_is_not_guarded() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
-        let nothing = needed(phase, intent, current, guarded, was_created) == Needed::Nothing;
+    for (phase, intent, current, guarded, was_created, requested) in every_case() {
+        let nothing = needed(phase, intent, current, guarded, was_created, requested) == Needed::Nothing;
         if intent != Intent::Keep {
             assert_eq!(nothing, !guarded, "{phase:?} {intent:?}: a guarded object must not wait for ever");
         }
@@ -44,12 +49,15 @@ fn nothing_is_done_about_what_is_being_deleted_and_is_not_guarded() {
 }
 
 #[test]
-fn nothing_but_create_and_backup_is_needed_while_nobody_deletes() {
-    for (phase, intent, current, guarded, was_created) in every_case() {
+fn nothing_that_drops_for_good_is_needed_while_nobody_deletes() {
+    for (phase, intent, current, guarded, was_created, requested) in every_case() {
         if let (Intent::Keep, Needed::Run(operation)) =
-            (intent, needed(phase, intent, current, guarded, was_created))
+            (intent, needed(phase, intent, current, guarded, was_created, requested))
         {
-            assert!(matches!(operation, Operation::Create | Operation::Backup), "{operation} in {phase:?}");
+            assert!(
+                matches!(operation, Operation::Create | Operation::Backup | Operation::Restore),
+                "{operation} in {phase:?}"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use db_operator::decide::{Decision, Needed, Settled, Stuck, Wait, decide, needed};
-use db_operator::facts::{Facts, JobFact, Progress, Registered, Wishes};
-use db_operator::job::JobName;
+use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
+use db_operator::job::{JobName, Subject};
 use db_operator::jobs::Pods;
 use driver_api::api::DatabasePhase;
 use driver_api::lifecycle::{Intent, Operation};
@@ -28,6 +28,7 @@ fn job(operation: Operation, progress: Progress) -> JobFact {
         name: "job".to_owned(),
         operation,
         generation: GENERATION,
+        request: None,
         attempt: 1,
         wishes: Wishes::default(),
         image: "img:1".to_owned(),
@@ -81,7 +82,22 @@ fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
         wishes: Wishes::default(),
         driver: Registered::Named,
         completed: None,
+        request: begun(phase),
         jobs: Vec::new(),
+    }
+}
+
+fn request(operation: Operation) -> Request {
+    Request { operation, name: "request".to_owned(), uid: "u-1".to_owned(), retry: None }
+}
+
+/// What a real object in that phase is about.
+fn begun(phase: Option<DatabasePhase>) -> Option<Request> {
+    use DatabasePhase as P;
+    match phase? {
+        P::BackupRequested | P::BackupInProgress | P::BackupCompleted => Some(request(Operation::Backup)),
+        P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted => Some(request(Operation::Restore)),
+        _ => None,
     }
 }
 
@@ -115,7 +131,8 @@ fn section(text: &mut String, title: &str, change: impl Fn(&mut Facts)) {
 
 /// The operation that is needed, as long as there is one: a Job of it makes the section's Job state.
 fn due(facts: &Facts) -> Option<Operation> {
-    match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created) {
+    let requested = facts.request.as_ref().map(|request| request.operation);
+    match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created, requested) {
         Needed::Run(operation) => Some(operation),
         Needed::Nothing | Needed::Contradiction => None,
     }
@@ -125,6 +142,8 @@ fn with_due_job(progress: Progress, change: impl Fn(&mut Facts, &mut JobFact)) -
     move |facts| {
         if let Some(operation) = due(facts) {
             let mut job = job(operation, progress);
+            let request = facts.request.as_ref().filter(|request| request.operation == operation);
+            job.request = request.map(|request| request.uid.clone());
             change(facts, &mut job);
             facts.jobs.push(job);
         }
@@ -134,7 +153,11 @@ fn with_due_job(progress: Progress, change: impl Fn(&mut Facts, &mut JobFact)) -
 fn recorded(facts: &mut Facts, job: &mut JobFact) {
     job.recorded = true;
     let (operation, attempt) = (job.operation, job.attempt);
-    facts.completed = Some(JobName { operation, generation: GENERATION, attempt });
+    let subject = match &job.request {
+        Some(uid) => Subject::request(uid),
+        None => Subject::Generation(GENERATION),
+    };
+    facts.completed = Some(JobName { operation, subject, attempt });
 }
 
 fn table() -> String {
@@ -158,6 +181,14 @@ fn unchanged(_: &mut Facts, _: &mut JobFact) {}
 fn without_jobs(text: &mut String) {
     section(text, "No Job", |_| {});
     section(text, "No Job; verified as it is now asked for", |facts| facts.current = true);
+    section(text, "No Job; verified as it is now asked for, and a Backup waits", |facts| {
+        facts.current = true;
+        facts.request.get_or_insert_with(|| request(Operation::Backup));
+    });
+    section(text, "No Job; verified as it is now asked for, and a Restore waits", |facts| {
+        facts.current = true;
+        facts.request.get_or_insert_with(|| request(Operation::Restore));
+    });
     section(text, "No Job; our finalizer is not set", |facts| facts.guarded = false);
     section(text, "No Job; it was complete once, whatever the phase says", |facts| {
         facts.was_created = true;
@@ -238,6 +269,16 @@ fn with_finished_jobs(text: &mut String) {
         text,
         "The needed operation failed permanently (exit code 42) a minute ago",
         with_due_job(failed(true, 60), unchanged),
+    );
+    section(
+        text,
+        "The create that is needed failed permanently a minute ago, and a Backup waits",
+        |facts| {
+            facts.request.get_or_insert_with(|| request(Operation::Backup));
+            if due(facts) == Some(Operation::Create) {
+                facts.jobs.push(job(Operation::Create, failed(true, 60)));
+            }
+        },
     );
     section(
         text,

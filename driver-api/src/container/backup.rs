@@ -48,7 +48,8 @@ async fn write_backup<D: Driver>(
     run: &mut Run<'_>,
     request: &mut Request<Backup>,
 ) -> Result<()> {
-    let kept = Kept::of(run, &location(run, request.uid())).await?;
+    let location = location(run, request.uid());
+    let kept = Kept::of(run, &location).await?;
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
     let database = run.target::<D>();

@@ -66,8 +66,8 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     run.hide(&password);
     let desired = Desired::new(parameters, Login::new(&target.active_login, password));
     match &spec.restore_from {
-        // What an earlier run has loaded is not known to be all.
-        Some(source) if !was_created => {
+        // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
+        Some(source) if !was_created && !secret.is_handed_out().await? => {
             let found = Found::by(source, run).await?;
             found.check_engine(D::TYPE)?;
             found.verify().await?;

@@ -30,7 +30,8 @@ pub(super) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Re
         info!("the Database is not guarded: nothing of it is on a server");
         return Ok(());
     }
-    let kept = Kept::of(run, &final_location(run)).await?;
+    let location = final_location(run);
+    let kept = Kept::of(run, &location).await?;
     let mut request = record_of(run).await?;
     let written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
     if let Err(error) = &written {
@@ -113,7 +114,8 @@ async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
 /// Fails unless the final backup is in the store, whole by its manifest. The drop rests on nothing else: no
 /// phase and no Backup can stand for it.
 pub(super) async fn check_exists(run: &mut Run<'_>) -> Result<()> {
-    let kept = Kept::of(run, &final_location(run)).await?;
+    let location = final_location(run);
+    let kept = Kept::of(run, &location).await?;
     let Some(manifest) = kept.manifest(run).await? else {
         return Err(DriverError::new(
             ErrorKind::BackupMissing,

@@ -80,7 +80,7 @@ async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Request<Re
     let overwrite = begun || request.live().spec.overwrite;
     check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
 
-    let secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
+    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
     let password = secret.password(run.record.status().binding.is_some()).await?;
     run.hide(&password);
     let desired = Desired::new(parameters, Login::new(&database.active_login, password));

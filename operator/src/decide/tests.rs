@@ -1,6 +1,6 @@
 use super::*;
 use crate::facts::{Registered, Wishes};
-use crate::job::JobName;
+use crate::job::{JobName, Subject};
 
 fn facts(jobs: Vec<JobFact>) -> Facts {
     Facts {
@@ -14,6 +14,7 @@ fn facts(jobs: Vec<JobFact>) -> Facts {
         wishes: Wishes::default(),
         driver: Registered::Named,
         completed: None,
+        request: None,
         jobs,
     }
 }
@@ -23,6 +24,7 @@ fn job(attempt: u32, progress: Progress) -> JobFact {
         name: format!("create-{attempt}"),
         operation: Operation::Create,
         generation: 4,
+        request: None,
         attempt,
         wishes: Wishes::default(),
         image: "img:1".into(),
@@ -43,7 +45,7 @@ fn attempt(decision: &Decision) -> Option<u32> {
 }
 
 fn created(attempt: u32) -> JobName {
-    JobName { operation: Operation::Create, generation: 4, attempt }
+    JobName { operation: Operation::Create, subject: Subject::Generation(4), attempt }
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
 fn work_that_is_not_recorded_is_repeated_and_counted() {
     let complete = |seconds| job(1, Progress::Complete { age: Duration::from_secs(seconds) });
     assert_eq!(attempt(&decide(&facts(vec![complete(29)]))), None);
-    let expected = Launch { operation: Operation::Create, attempt: 2, after_lost_work: true };
+    let expected = Launch { operation: Operation::Create, request: None, attempt: 2, after_lost_work: true };
     assert_eq!(decide(&facts(vec![complete(30)])), Decision::Launch(expected));
 }
 
@@ -136,7 +138,7 @@ fn a_job_that_cannot_start_is_noticed_in_time() {
 fn what_was_released_goes_on_being_released() {
     let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
     let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
-    let expected = Launch { operation: Operation::Release, attempt: 2, after_lost_work: false };
+    let expected = Launch { operation: Operation::Release, request: None, attempt: 2, after_lost_work: false };
     assert_eq!(decide(&deleted), Decision::Launch(expected));
     assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
 }

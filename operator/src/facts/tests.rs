@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::job::Subject;
+
+static NO_REQUESTS: std::sync::LazyLock<Requests> = std::sync::LazyLock::new(Requests::default);
 
 const NOW: &str = "2026-01-02T00:00:00Z";
 
@@ -29,6 +32,7 @@ fn around(resync: Option<Duration>) -> Surroundings<'static> {
         operator_namespace: "system",
         resync,
         driver: Registered::Named,
+        requests: &NO_REQUESTS,
     }
 }
 
@@ -78,6 +82,7 @@ fn a_job_in_a_strange_namespace_does_not_count() {
         database_namespace: "shop".into(),
         operation,
         generation: 4,
+        request: None,
         attempt: 1,
         retry: None,
         reconcile: None,
@@ -100,7 +105,7 @@ fn a_job_in_a_strange_namespace_does_not_count() {
 #[test]
 fn a_completed_job_counts_only_for_the_object_that_it_was_for() {
     let completed = |uid: &str| {
-        let job = JobName { operation: Operation::Create, generation: 4, attempt: 7 };
+        let job = JobName { operation: Operation::Create, subject: Subject::Generation(4), attempt: 7 };
         let status = json!({"phase": "Created", "lastCompletedJob": job.with_uid(uid)});
         Facts::of(&database(&json!({}), &status), &[], &around(None)).completed.map(|job| job.attempt)
     };

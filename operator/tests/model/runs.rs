@@ -13,9 +13,10 @@ pub(crate) fn step(world: &World, index: usize) -> World {
         Operation::Create => create(&mut next, index, run),
         Operation::Delete => delete(&mut next, index, run),
         Operation::BackupBeforeDelete => final_backup(&mut next, index, run),
-        Operation::Backup => write(&mut next, index, P::Created, |_| {}).is_none(),
+        Operation::Backup => backup(&mut next, index, run),
+        Operation::Restore => restore(&mut next, index, run),
         Operation::Release => release(&mut next, index),
-        Operation::Restore | Operation::Rotate => panic!("nothing needs {}", run.operation),
+        Operation::Rotate => panic!("nothing needs {}", run.operation),
     };
     if ended {
         next.runs.remove(index);
@@ -116,6 +117,60 @@ fn final_backup(next: &mut World, index: usize, run: Run) -> bool {
         }
         _ => {
             let _ = write(next, index, P::BackupBeforeDeleteCompleted, |_| {});
+            true
+        }
+    }
+}
+
+fn backup(next: &mut World, index: usize, run: Run) -> bool {
+    match run.step {
+        0 => load(next, index),
+        // What nobody asks for any more is given up.
+        1 if next.request != Some(Operation::Backup) => {
+            let _ = write(next, index, P::Created, |_| {});
+            true
+        }
+        1 => write(next, index, P::BackupRequested, |_| {}).is_none(),
+        2 => write(next, index, P::BackupInProgress, |_| {}).is_none(),
+        3 => {
+            // The manifest, and then the Backup.
+            next.request = None;
+            !next.on_server
+        }
+        4 => write(next, index, P::BackupCompleted, |_| {}).is_none(),
+        _ => {
+            let _ = write(next, index, P::Created, |_| {});
+            true
+        }
+    }
+}
+
+fn restore(next: &mut World, index: usize, run: Run) -> bool {
+    let begun = |phase| matches!(phase, Some(P::RestoreInProgress | P::RestoreCompleted));
+    match run.step {
+        0 => load(next, index),
+        1 if !begun(next.object.and_then(|object| object.phase)) => {
+            // A database that is lost is not made again unasked.
+            !next.on_server
+                || next.request.is_none()
+                || write(next, index, P::RestoreRequested, |_| {}).is_none()
+        }
+        1 => false,
+        2 if next.object.and_then(|object| object.phase) == Some(P::RestoreCompleted) => false,
+        2 => write(next, index, P::RestoreInProgress, |_| {}).is_none(),
+        // What was there is given up, unless an earlier run has loaded everything.
+        3 => {
+            next.on_server &= next.request.is_none();
+            false
+        }
+        4 => {
+            next.on_server = true;
+            next.request = None;
+            false
+        }
+        5 => write(next, index, P::RestoreCompleted, |_| {}).is_none(),
+        _ => {
+            let _ = write(next, index, P::Created, |object| object.ready = true);
             true
         }
     }

@@ -1,7 +1,7 @@
 //! The joint state of object, Jobs and database, and every step that changes it.
 
 use db_operator::decide::{Decision, decide};
-use db_operator::facts::{Facts, JobFact, Progress, Registered, Wishes};
+use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use db_operator::jobs::Pods;
 use driver_api::api::DatabasePhase as P;
 use driver_api::lifecycle::{Intent, Operation, permits};
@@ -52,9 +52,12 @@ pub(crate) struct World {
     pub(crate) final_backup: bool,
     /// Whether the last delete left the database where it is, because the policy said so then.
     pub(crate) retained: bool,
+    /// The Backup or Restore that somebody asks for, and that is not done.
+    pub(crate) request: Option<Operation>,
     /// What may happen still, so that there are finitely many worlds.
     pub(crate) crashes: u8,
     pub(crate) policy_changes: u8,
+    pub(crate) requests: u8,
 }
 
 impl Object {
@@ -83,17 +86,35 @@ pub(crate) fn beginning(policy: Policy) -> World {
         handed_out: false,
         final_backup: false,
         retained: false,
+        request: None,
         crashes: 2,
         policy_changes: 1,
+        requests: 1,
     }
 }
 
+/// The Backup or Restore whose turn it is, as facts have it: the one that is begun, else the one that waits.
+fn turn(seen: Object, pending: Option<Operation>) -> Option<Request> {
+    let begun = match seen.phase {
+        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => Some(Operation::Backup),
+        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => Some(Operation::Restore),
+        _ => None,
+    };
+    begun.or(pending).map(|operation| Request {
+        operation,
+        name: String::new(),
+        uid: String::new(),
+        retry: None,
+    })
+}
+
 /// What the operator launches, going by an object that it saw and the Jobs that it sees.
-fn launches(seen: Object, jobs: &[Run]) -> Option<Operation> {
+fn launches(seen: Object, jobs: &[Run], request: Option<Operation>) -> Option<Operation> {
     let jobs = jobs.iter().map(|run| JobFact {
         name: String::new(),
         operation: run.operation,
         generation: 1,
+        request: None,
         attempt: 1,
         wishes: Wishes::default(),
         image: String::new(),
@@ -111,6 +132,7 @@ fn launches(seen: Object, jobs: &[Run]) -> Option<Operation> {
         wishes: Wishes::default(),
         driver: Registered::Named,
         completed: None,
+        request: turn(seen, request),
         jobs: jobs.collect(),
     };
     match decide(&facts) {
@@ -156,7 +178,7 @@ pub(crate) fn next(world: &World, faults: bool) -> Vec<World> {
         let blind: &[Run] = &[];
         let sights = if faults { vec![world.runs.as_slice(), blind] } else { vec![world.runs.as_slice()] };
         for jobs in sights {
-            if let (Some(operation), true) = (launches(seen, jobs), world.runs.len() < 2) {
+            if let (Some(operation), true) = (launches(seen, jobs, world.request), world.runs.len() < 2) {
                 let mut next = world.clone();
                 next.runs.push(Run { operation, step: 0, read: None });
                 next.runs.sort();
@@ -171,6 +193,12 @@ pub(crate) fn next(world: &World, faults: bool) -> Vec<World> {
                 push(World { object: Some(Object { deleted: true, ..object }), ..world.clone() });
                 // Somebody asks for a run: by a change of the spec, or by annotation.
                 push(World { object: Some(Object { ready: false, ..object }), ..world.clone() });
+            }
+            if world.requests > 0 {
+                for operation in [Operation::Backup, Operation::Restore] {
+                    let request = Some(operation);
+                    push(World { request, requests: world.requests - 1, ..world.clone() });
+                }
             }
             if world.policy_changes > 0 {
                 for policy in [Policy::Delete, Policy::BackupThenDelete, Policy::Retain] {
