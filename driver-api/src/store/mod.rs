@@ -1,0 +1,7 @@
+//! Where dumps are kept.
+
+mod client;
+mod fault;
+mod login;
+mod retry;
+mod target;
