@@ -30,9 +30,14 @@ impl Fault {
         }
     }
 
-    /// Something that a person must look at before it works.
-    fn broken(message: String) -> Self {
+    /// No answer at all.
+    pub(super) fn broken(message: String) -> Self {
         Self { status: None, code: String::new(), message }
+    }
+
+    /// A refusal that needs no answer of the store.
+    pub(super) fn denied(message: String) -> Self {
+        Self { status: Some(403), code: String::new(), message }
     }
 
     /// Whether the same request may succeed a little later.

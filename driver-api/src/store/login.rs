@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::ProvideCredentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use s3::bucket::Bucket;
 use s3::creds::Credentials;
 use s3::region::Region;
@@ -73,12 +73,18 @@ impl Login {
             return Ok(Arc::clone(signed));
         }
         let Some(provider) = &self.ambient else {
-            return Err(Fault::answer(403, "<Message>there are no credentials</Message>"));
+            return Err(Fault::denied("there are no credentials".to_owned()));
         };
         let found = provider.provide_credentials().await;
         let found = found.map_err(|error| {
-            let why = aws_sdk_secretsmanager::error::DisplayErrorContext(&error);
-            Fault::answer(403, &format!("<Message>the pod has no AWS credentials: {why}</Message>"))
+            let why = aws_sdk_secretsmanager::error::DisplayErrorContext(&error).to_string();
+            match error {
+                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                    Fault::denied(format!("the pod has no AWS credentials: {why}"))
+                }
+                // A token service that fails for a moment must not end a long upload.
+                _ => Fault::broken(format!("cannot renew the AWS credentials: {why}")),
+            }
         })?;
         let credentials = Credentials::new(
             Some(found.access_key_id()),
@@ -87,7 +93,7 @@ impl Login {
             found.session_token(),
             None,
         );
-        let credentials = credentials.map_err(|error| Fault::answer(403, &format!("<Message>{error}</Message>")))?;
+        let credentials = credentials.map_err(|error| Fault::denied(error.to_string()))?;
         let mut bucket = current.bucket.clone();
         bucket.set_credentials(credentials);
         let signed = Arc::new(bucket);
