@@ -8,6 +8,8 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_secretsmanager::config::SharedHttpClient;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -29,23 +31,33 @@ pub(super) async fn secret(reference: &AwsSecretKeyRef, field: &str) -> Result<S
             format!("{field}: {:?} is not an ARN with a region", reference.arn),
         )
     })?;
+    let credentials = ambient_credentials(region);
     let region = Region::new(region.to_owned());
-    let http =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let provider =
-        ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http.clone());
-    let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(&provider).build();
-    let credentials =
-        CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
-            .or_else("web identity", web_identity);
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
-        .http_client(http)
+        .http_client(http_client())
         .credentials_provider(credentials)
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
         .load()
         .await;
     read(&config, reference, field).await
+}
+
+/// The pod's own login to AWS: the standard variables, or a web identity. It asks nobody yet.
+pub(crate) fn ambient_credentials(region: &str) -> SharedCredentialsProvider {
+    let provider = ProviderConfig::without_region()
+        .with_region(Some(Region::new(region.to_owned())))
+        .with_http_client(http_client());
+    let web_identity = WebIdentityTokenCredentialsProvider::builder().configure(&provider).build();
+    let chain =
+        CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+            .or_else("web identity", web_identity);
+    SharedCredentialsProvider::new(chain)
+}
+
+/// The SDK's client, on ring.
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
 /// Asks Secrets Manager as `config` says.
@@ -74,7 +86,7 @@ fn region(arn: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+    use aws_sdk_secretsmanager::config::Credentials;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

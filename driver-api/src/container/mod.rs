@@ -36,6 +36,7 @@ use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Instrument, info, info_span};
 
+pub(crate) use self::aws::ambient_credentials;
 use self::env::Assignment;
 use self::outcome::Outcome;
 use self::report::{Loaded, Record};
