@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use driver_api::names::short_hash;
 use driver_api::{DriverError, ErrorKind, Login, Result, Server};
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, CopyInSink, CopyOutStream, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::fault::{Carries, Place, Refusal, fault};
@@ -37,6 +39,19 @@ const OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c statement_timeout=24
     -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off -c row_security=off \
     -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 \
     -c tcp_keepalives_count=3 -c tcp_user_timeout=60000";
+
+/// The same for sessions that move data. A statement may take as long as the data does, and a store or a disk
+/// that is slow for minutes is no broken connection. What a value looks like as text depends on settings too.
+pub(crate) const MOVING: &str = "-c search_path=pg_catalog,pg_temp -c statement_timeout=0 -c lock_timeout=10s \
+    -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off -c row_security=off \
+    -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 \
+    -c tcp_keepalives_count=3 -c tcp_user_timeout=900000 -c datestyle=ISO -c intervalstyle=postgres \
+    -c extra_float_digits=1 -c bytea_output=hex -c xmloption=content -c lc_monetary=C \
+    -c standard_conforming_strings=on -c check_function_bodies=off -c synchronize_seqscans=off \
+    -c default_transaction_isolation=read\\ committed -c default_transaction_deferrable=off";
+
+/// How long a session that moves data waits for the other side to take what was sent.
+pub(crate) const MOVING_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// How to open sessions on one server.
 pub(crate) struct Dialer {
@@ -78,21 +93,52 @@ impl Dialer {
     pub(crate) async fn enter(&self, database: &str) -> Result<Talk> {
         let admin = &self.server.admin;
         let place = self.place(&admin.username, database);
-        let opened = self.open(admin, database).await;
-        opened.map(|client| Talk { client, place: place.clone() }).map_err(|refusal| refusal.at(&place))
+        let opened = self.open(admin, database, OPTIONS).await;
+        opened.map(|(client, _)| Talk { client, place: place.clone() }).map_err(|refusal| refusal.at(&place))
+    }
+
+    /// The administrator's login.
+    pub(crate) fn admin(&self) -> &Login {
+        &self.server.admin
+    }
+
+    /// The server, for a program that connects by itself.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// A session of its own options, and what ends it at once.
+    pub(crate) async fn open_with(
+        &self,
+        login: &Login,
+        database: &str,
+        options: &str,
+    ) -> std::result::Result<(Talk, AbortHandle), Refusal> {
+        let (client, connection) = self.open(login, database, options).await?;
+        Ok((Talk { client, place: self.place(&login.username, database) }, connection))
     }
 
     /// A session of a tenant's login, or why there is none.
     pub(crate) async fn log_in(&self, login: &Login, database: &str) -> std::result::Result<Talk, Refusal> {
-        let client = self.open(login, database).await?;
+        let (client, _) = self.open(login, database, OPTIONS).await?;
         Ok(Talk { client, place: self.place(&login.username, database) })
     }
 
-    async fn open(&self, login: &Login, database: &str) -> std::result::Result<Client, Refusal> {
-        timeout(CONNECT_TIMEOUT, self.dial(login, database)).await.map_err(|_| Refusal::Silence)?
+    async fn open(
+        &self,
+        login: &Login,
+        database: &str,
+        options: &str,
+    ) -> std::result::Result<(Client, AbortHandle), Refusal> {
+        timeout(CONNECT_TIMEOUT, self.dial(login, database, options)).await.map_err(|_| Refusal::Silence)?
     }
 
-    async fn dial(&self, login: &Login, database: &str) -> std::result::Result<Client, Refusal> {
+    async fn dial(
+        &self,
+        login: &Login,
+        database: &str,
+        options: &str,
+    ) -> std::result::Result<(Client, AbortHandle), Refusal> {
         let Server { host, port, .. } = &self.server;
         let mut config = Config::new();
         config
@@ -100,10 +146,11 @@ impl Dialer {
             .user(&login.username)
             .password(login.password.expose())
             .dbname(database)
-            .options(OPTIONS)
+            .options(options)
             .application_name("db-operator")
             .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(Duration::from_secs(30));
+            // As long as the server's own in those options.
+            .tcp_user_timeout(if options == OPTIONS { Duration::from_secs(30) } else { MOVING_TIMEOUT });
         for address in self.addresses.get_or_try_init(|| self.look_up()).await? {
             config.host(host).hostaddr(address.ip());
         }
@@ -112,16 +159,14 @@ impl Dialer {
                 config.ssl_mode(SslMode::Disable);
                 let (client, connection) = config.connect(NoTls).await.map_err(Refusal::Postgres)?;
                 // It ends with the client; its error comes back from the client's calls.
-                tokio::spawn(connection);
-                Ok(client)
+                Ok((client, tokio::spawn(connection).abort_handle()))
             }
             // Channel binding is used where server and certificate can (`prefer`, the default): to insist
             // would shut out servers with md5 passwords or an Ed25519 certificate.
             Some(tls) => {
                 config.ssl_mode(SslMode::Require);
                 let (client, connection) = config.connect(tls).await.map_err(Refusal::Postgres)?;
-                tokio::spawn(connection);
-                Ok(client)
+                Ok((client, tokio::spawn(connection).abort_handle()))
             }
         }
     }
@@ -145,16 +190,45 @@ pub(crate) type Bind<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type)
 impl Talk {
     /// Reads rows. `doing` begins the sentence of an error.
     pub(crate) async fn rows(&self, query: &str, binds: &[Bind<'_>], doing: &str) -> Result<Vec<Row>> {
-        self.client
-            .query_typed(query, binds)
-            .await
-            .map_err(|error| fault(error, &self.place, doing, Carries::Ours))
+        self.query(query, binds).await.map_err(|error| fault(error, &self.place, doing, Carries::Ours))
     }
 
     /// Runs what changes something.
     pub(crate) async fn run(&self, sql: &Sql, doing: &str, carries: Carries) -> Result<()> {
         let done = self.client.batch_execute(sql.text()).await;
         done.map_err(|error| fault(error, &self.place, doing, carries))
+    }
+
+    /// Reads rows, and leaves the error as it is.
+    pub(crate) async fn query(
+        &self,
+        query: &str,
+        binds: &[Bind<'_>],
+    ) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+        self.client.query_typed(query, binds).await
+    }
+
+    /// Runs a statement, and leaves the error as it is.
+    pub(crate) async fn attempt(&self, sql: &Sql) -> std::result::Result<(), tokio_postgres::Error> {
+        self.client.batch_execute(sql.text()).await
+    }
+
+    /// The rows of a table, as the server sends them.
+    pub(crate) async fn copy_out(&self, sql: &Sql) -> std::result::Result<CopyOutStream, tokio_postgres::Error> {
+        self.client.copy_out(sql.text()).await
+    }
+
+    /// Takes the rows of a table. What is dropped before its end is rolled back.
+    pub(crate) async fn copy_in(
+        &self,
+        sql: &Sql,
+    ) -> std::result::Result<CopyInSink<Bytes>, tokio_postgres::Error> {
+        self.client.copy_in(sql.text()).await
+    }
+
+    /// The error for a person. `doing` begins the sentence.
+    pub(crate) fn fault(&self, error: tokio_postgres::Error, doing: &str, carries: Carries) -> DriverError {
+        fault(error, &self.place, doing, carries)
     }
 
     /// Turns a row's cell into a value.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use driver_api::dump::{Description, Occupancy, Sink, Source};
 use driver_api::{Desired, Driver, DriverError, ErrorKind, Login, Presence, Result, Server, Target};
 use tokio::time::timeout;
 
@@ -11,7 +12,7 @@ use crate::fault::Refusal;
 use crate::layout::Layout;
 use crate::observe::{self, DatabaseState, ServerState};
 use crate::parameters::Parameters;
-use crate::{drop, ensure, fixed, plan};
+use crate::{drop, dump, ensure, fixed, load, lockout, occupancy, plan};
 
 /// The longest that a method works. The server ends a statement a little sooner.
 const METHOD_TIMEOUT: Duration = Duration::from_mins(5);
@@ -87,6 +88,28 @@ impl Driver for PostgresqlDriver {
 
     async fn ensure_absent(&self, session: &mut Session, database: &Target) -> Result<()> {
         within(drop::absent(session, &Layout::of(database))).await
+    }
+
+    async fn lock_out(&self, session: &mut Session, database: &Target) -> Result<()> {
+        within(lockout::lock_out(session, &Layout::of(database))).await
+    }
+
+    // It takes as long as the data does. So does a load.
+    async fn dump<S: Sink>(&self, session: &mut Session, database: &Target, sink: &S) -> Result<Description> {
+        Box::pin(dump::dump(session, &Layout::of(database), sink)).await
+    }
+
+    async fn check_load(
+        &self,
+        session: &mut Session,
+        database: &Target,
+        description: &Description,
+    ) -> Result<Occupancy> {
+        within(occupancy::check(session, &Layout::of(database), description)).await
+    }
+
+    async fn load<S: Source>(&self, session: &mut Session, database: &Target, source: &S) -> Result<()> {
+        Box::pin(load::load(session, &Layout::of(database), source)).await
     }
 }
 

@@ -3,12 +3,13 @@
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Talk};
+use crate::connect::Talk;
 use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::observe::{self, DatabaseState, ServerState};
-use crate::sql::{self, Attribute, Ident, Sql};
+use crate::lockout;
+use crate::observe::{self, ServerState};
+use crate::sql::{self, Ident, Sql};
 
 /// Locks the logins out, ends their sessions, drops the database, then the roles. What is foreign stays.
 ///
@@ -19,47 +20,13 @@ pub(crate) async fn absent(session: &mut Session, layout: &Layout) -> Result<()>
     let state = observe::server(talk, layout, administrator).await?;
     if let Some(database) = state.our_database(layout) {
         let doing = format!("cannot lock the logins out of database {}", layout.database);
-        let statements = lock_out(&state, database, layout, administrator);
+        let statements = lockout::statements(&state, database, layout, administrator);
         if !statements.is_empty() {
             talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
         }
         drop_database(talk, layout).await?;
     }
     drop_roles(talk, &state, layout).await
-}
-
-/// What keeps the tenant from coming back between the end of its sessions and the drop, and what would make
-/// the drop fail.
-fn lock_out(
-    state: &ServerState,
-    database: &DatabaseState,
-    layout: &Layout,
-    administrator: &Administrator,
-) -> Vec<Sql> {
-    let ident = Ident::new(&layout.database);
-    let mut statements = Vec::new();
-    for name in layout.roles() {
-        let Some(role) = state.our_role(name, layout) else { continue };
-        let role_ident = Ident::new(name);
-        // Only a member may end a role's sessions, and drop the owner's database.
-        if !role.administrator_in {
-            statements.push(sql::grant_role_to_administrator(&role_ident, administrator.version >= 16));
-        }
-        if role.may_log_in {
-            statements.push(sql::alter_role(&role_ident, Attribute::NoLogin));
-        }
-    }
-    // The rest of an interrupted DROP takes no ALTER, and needs none.
-    if database.valid {
-        if state.our_role(&layout.group, layout).is_some() {
-            statements.push(sql::revoke_connect(&ident, &Ident::new(&layout.group)));
-        }
-        statements.push(sql::revoke_database_from_public(&ident));
-        if database.is_template {
-            statements.push(sql::no_template(&ident));
-        }
-    }
-    statements
 }
 
 async fn drop_database(talk: &Talk, layout: &Layout) -> Result<()> {
@@ -104,13 +71,7 @@ async fn in_the_way(talk: &Talk, layout: &Layout, error: DriverError) -> DriverE
     if objects.is_empty() {
         return error;
     }
-    DriverError::new(
-        ErrorKind::InUse,
-        format!(
-            "{} is in the way: remove it (ROLLBACK PREPARED, DROP SUBSCRIPTION, stop the subscriber), and the drop goes on; {error}",
-            objects.join(", ")
-        ),
-    )
+    lockout::in_the_way(&objects, "the drop", &error)
 }
 
 // What a role owns or may do outside the database that is gone. Memberships end with the role.

@@ -19,6 +19,11 @@ impl Place {
     pub(crate) fn new(server: &Server, role: &str, database: &str) -> Self {
         Self { server: server.to_string(), role: role.to_owned(), database: database.to_owned() }
     }
+
+    /// The login.
+    pub(crate) fn role(&self) -> &str {
+        &self.role
+    }
 }
 
 impl fmt::Display for Place {
@@ -36,6 +41,8 @@ pub(crate) enum Carries {
     Ours,
     /// A person's choice: what is wrong with it stays wrong until that person corrects it.
     Parameters,
+    /// The tenant's own objects and rows, which are read and written with the tenant's rights.
+    Data,
 }
 
 /// Why no session came to be.
@@ -185,9 +192,16 @@ fn refused(error: &DbError, place: &Place, doing: &str, carries: Carries) -> Dri
 
 fn meaning(code: &str, carries: Carries) -> (ErrorKind, &'static str) {
     match STATES.iter().find(|(begin, _, _)| code.starts_with(begin)) {
-        Some((_, ErrorKind::Invalid, _)) if carries == Carries::Ours => {
+        Some((_, ErrorKind::Invalid, _)) if carries != Carries::Parameters => {
             (ErrorKind::Internal, "it is tried again; if it stays, look at the server's log")
         }
+        Some((_, ErrorKind::NameTaken, _)) if carries == Carries::Data => {
+            (ErrorKind::NotEmpty, "remove it in the database")
+        }
+        Some((_, ErrorKind::InsufficientPrivilege, _)) if carries == Carries::Data => (
+            ErrorKind::InsufficientPrivilege,
+            "this is done with the rights of the database's group role: give it that right, or make it the object's owner",
+        ),
         Some((_, kind, next)) => (*kind, next),
         None => (ErrorKind::Internal, "look at the server's log"),
     }

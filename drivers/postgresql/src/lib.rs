@@ -11,9 +11,29 @@ mod plan;
 
 mod drop;
 mod ensure;
+mod lockout;
+
+// A dump: what is in it, its parts in order, and where they come from.
+mod contents;
+mod dump;
+mod large_objects;
+mod program;
+mod sequences;
+mod snapshot;
+mod tables;
+mod views;
+
+// A load: into what, the statements of a dump one by one, and the rows.
+mod lexer;
+mod load;
+mod occupancy;
+mod parallel;
+mod rewrite;
+mod statements;
 
 mod connect;
 mod fault;
+mod mover;
 mod sql;
 mod tls;
 

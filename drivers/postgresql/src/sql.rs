@@ -10,6 +10,8 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::parameters::{LocaleProvider, Parameters};
 
+pub(crate) mod data;
+
 /// A name in SQL text, quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ident(String);

@@ -1,0 +1,128 @@
+//! What a dump of this driver holds: the names of its streams, and what a load must know of them.
+
+use driver_api::dump::Description;
+use driver_api::{DriverError, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Layout;
+
+/// Statements that come before the rows.
+pub(crate) const BEFORE_DATA: &str = "schema-before-data.sql";
+/// Statements that make and fill the large objects.
+pub(crate) const LARGE_OBJECTS: &str = "large-objects.sql";
+/// Statements that set the sequences.
+pub(crate) const SEQUENCES: &str = "sequences.sql";
+/// Statements that come after the rows: indexes, keys, triggers, policies.
+pub(crate) const AFTER_DATA: &str = "schema-after-data.sql";
+/// Statements that fill the materialized views.
+pub(crate) const VIEWS: &str = "materialized-views.sql";
+
+/// What takes a stream of statements by hand.
+pub(crate) const BY_HAND: &str = "psql";
+
+/// `Description.details`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Contents {
+    /// The roles that statements of the dump may name.
+    pub(crate) roles: Roles,
+    /// The encoding of the database.
+    pub(crate) encoding: String,
+    /// There is a schema `public`; a tenant may drop it.
+    pub(crate) has_public: bool,
+    /// The tables whose rows are in the dump.
+    pub(crate) tables: Vec<TableStream>,
+}
+
+/// The roles of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Roles {
+    /// The owner of the database.
+    pub(crate) owner: String,
+    /// The owner of what is in it.
+    pub(crate) group: String,
+    /// The login that applications use, and the other one.
+    pub(crate) logins: [String; 2],
+}
+
+/// A stream of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TableStream {
+    /// The stream's name.
+    pub(crate) stream: String,
+    /// The table that takes the rows: the table itself, or the root of its partitions.
+    pub(crate) schema: String,
+    /// Its name.
+    pub(crate) table: String,
+    /// The columns, in the order of the rows' fields. None means all.
+    pub(crate) columns: Vec<String>,
+}
+
+impl Roles {
+    pub(crate) fn of(layout: &Layout) -> Self {
+        Self {
+            owner: layout.owner.clone(),
+            group: layout.group.clone(),
+            logins: [layout.active.clone(), layout.standby.clone()],
+        }
+    }
+
+    /// What a role of this database is called in another one.
+    pub(crate) fn in_other<'a>(&self, name: &str, other: &'a Self) -> Option<&'a str> {
+        let [active, standby] = &self.logins;
+        let [other_active, other_standby] = &other.logins;
+        [
+            (&self.owner, &other.owner),
+            (&self.group, &other.group),
+            (active, other_active),
+            (standby, other_standby),
+        ]
+        .into_iter()
+        .find_map(|(ours, theirs)| (ours == name).then_some(theirs.as_str()))
+    }
+}
+
+impl Contents {
+    /// Reads `Description.details`.
+    pub(crate) fn of(description: &Description) -> Result<Self> {
+        serde_json::from_value(description.details.clone()).map_err(|error| {
+            DriverError::new(
+                ErrorKind::BackupDamaged,
+                "the dump does not say what is in it as this driver writes it: it is changed, or of a newer driver",
+            )
+            .with_source(error)
+        })
+    }
+}
+
+/// The major version of a server that says of itself `17.6 (Debian 17.6-1)`.
+pub(crate) fn major(server_version: &str) -> Option<i32> {
+    let digits = server_version.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_majors() {
+        for (version, is) in [("17.6 (Debian 17.6-1)", Some(17)), ("18beta1", Some(18)), ("devel", None)] {
+            assert_eq!(major(version), is, "{version}");
+        }
+    }
+
+    #[test]
+    fn roles_are_found_by_their_part() {
+        let roles = |name: &str| Roles {
+            owner: format!("{name}_own"),
+            group: format!("{name}_rw"),
+            logins: [format!("{name}_a"), format!("{name}_b")],
+        };
+        let (source, target) = (roles("orders"), roles("clone"));
+        assert_eq!(source.in_other("orders_b", &target), Some("clone_b"));
+        assert_eq!(source.in_other("orders", &target), None);
+    }
+}

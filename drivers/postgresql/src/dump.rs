@@ -1,0 +1,62 @@
+//! A dump: the schema as `pg_dump` writes it, and the rows by sessions of our own, all of one snapshot.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use driver_api::Result;
+use driver_api::dump::{Description, Sink, StreamInfo};
+
+use crate::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
+use crate::driver::Session;
+use crate::fault::Carries;
+use crate::layout::Layout;
+use crate::mover::Mover;
+use crate::snapshot::{self, Snapshot};
+use crate::tables::Table;
+use crate::{large_objects, sequences, sql, views};
+
+/// Writes a dump.
+pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) -> Result<Description> {
+    let Snapshot { first, second, tables, position, encoding, has_public, server_version, before, after } =
+        snapshot::take(session, layout).await?;
+    let with_rows: Vec<Table> = tables.into_iter().filter(|table| table.has_rows).collect();
+    let bytes: i64 = with_rows.iter().map(|table| table.bytes).sum();
+    sink.expect(bytes.unsigned_abs());
+    let contents = Contents {
+        roles: Roles::of(layout),
+        encoding,
+        has_public,
+        tables: with_rows.iter().map(Table::stream).collect(),
+    };
+    let tool_version = before.version();
+
+    before.write(sink.open(by_hand(BEFORE_DATA)).await?).await?;
+    let queue = Mutex::new(VecDeque::from(with_rows));
+    tokio::try_join!(rows(&first, &queue, sink), rows(&second, &queue, sink))?;
+    large_objects::write(&first.talk, sink).await?;
+    sequences::write(&first.talk, sink).await?;
+    after.write(sink.open(by_hand(AFTER_DATA)).await?).await?;
+    views::write(&first.talk, sink).await?;
+
+    // Both must still see the snapshot, and with them the locks have held all the time.
+    for mover in [&first, &second] {
+        mover.talk.run(&sql::data::rollback(), "cannot end the dump", Carries::Ours).await?;
+    }
+    let details = serde_json::to_value(&contents).map_err(|error| {
+        driver_api::DriverError::new(driver_api::ErrorKind::Internal, "cannot describe the dump").with_source(error)
+    })?;
+    Ok(Description { server_version, tool_version, snapshot: Some(position), details })
+}
+
+/// Writes one table after the other, until none is left.
+async fn rows<S: Sink>(mover: &Mover, queue: &Mutex<VecDeque<Table>>, sink: &S) -> Result<()> {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    while let Some(table) = next() {
+        table.write(&mover.talk, sink).await?;
+    }
+    Ok(())
+}
+
+fn by_hand(name: &str) -> StreamInfo {
+    StreamInfo { name: name.to_owned(), restore_with: BY_HAND.to_owned() }
+}

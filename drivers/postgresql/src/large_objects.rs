@@ -1,0 +1,112 @@
+//! Large objects, as statements that make and fill them.
+//!
+//! `pg_dump` writes them too, in another section in each version, and all else of that section with them.
+
+use bytes::Bytes;
+use driver_api::Result;
+use driver_api::dump::{Sink, StreamInfo, Writer};
+use tokio_postgres::types::Type;
+
+use crate::connect::Talk;
+use crate::contents::{BY_HAND, LARGE_OBJECTS};
+use crate::fault::Carries;
+use crate::sql::{Sql, data};
+
+/// How many are asked for at once.
+const PAGE: i64 = 1000;
+
+/// How many bytes of one are read at once, and written by one statement.
+const PART: i32 = 256 << 10;
+
+const DOING: &str = "cannot read the large objects";
+
+const LIST: &str = "SELECT m.oid, obj_description(m.oid, 'pg_largeobject'), \
+      ARRAY(SELECT a.privilege_type FROM aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner ORDER BY a.grantee), \
+      ARRAY(SELECT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee)::text END \
+            FROM aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner ORDER BY a.grantee) \
+    FROM pg_largeobject_metadata m WHERE m.oid > $1 ORDER BY m.oid LIMIT $2";
+
+const READ: &str = "SELECT lo_get($1, $2, $3)";
+
+/// Writes the large objects, where there are any.
+pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<()> {
+    let mut page = list(talk, 0).await?;
+    if page.is_empty() {
+        return Ok(());
+    }
+    let info = StreamInfo { name: LARGE_OBJECTS.to_owned(), restore_with: BY_HAND.to_owned() };
+    let mut writer = sink.open(info).await?;
+    while let Some(last) = page.last().map(|object| object.oid) {
+        for object in &page {
+            object.write(talk, &mut writer).await?;
+        }
+        page = list(talk, last).await?;
+    }
+    writer.finish(None).await
+}
+
+struct LargeObject {
+    oid: u32,
+    comment: Option<String>,
+    /// Rights, and whose. None is everybody.
+    grants: Vec<(String, Option<String>)>,
+}
+
+async fn list(talk: &Talk, after: u32) -> Result<Vec<LargeObject>> {
+    let rows = talk.rows(LIST, &[(&after, Type::OID), (&PAGE, Type::INT8)], DOING).await?;
+    let object = |row: &tokio_postgres::Row| {
+        let rights: Vec<String> = talk.cell(row, 2)?;
+        let roles: Vec<Option<String>> = talk.cell(row, 3)?;
+        let grants = rights.into_iter().zip(roles).collect();
+        Ok(LargeObject { oid: talk.cell(row, 0)?, comment: talk.cell(row, 1)?, grants })
+    };
+    rows.iter().map(object).collect()
+}
+
+impl LargeObject {
+    async fn write<W: Writer>(&self, talk: &Talk, writer: &mut W) -> Result<()> {
+        let Self { oid, comment, grants } = self;
+        writer.write(line(&data::create_large_object(*oid))).await?;
+        let mut offset = 0_i64;
+        loop {
+            let binds: [crate::connect::Bind<'_>; 3] =
+                [(oid, Type::OID), (&offset, Type::INT8), (&PART, Type::INT4)];
+            let rows = talk.rows_of_data(READ, &binds, &format!("cannot read large object {oid}")).await?;
+            let Some(row) = rows.first() else { break };
+            let part: &[u8] = talk.cell(row, 0)?;
+            if part.is_empty() {
+                break;
+            }
+            writer.write(line(&data::write_large_object(*oid, offset, part))).await?;
+            offset += i64::try_from(part.len()).unwrap_or(i64::MAX);
+            if part.len() < PART.unsigned_abs() as usize {
+                break;
+            }
+        }
+        if let Some(comment) = comment {
+            writer.write(line(&data::comment_on_large_object(*oid, comment))).await?;
+        }
+        for (right, role) in grants {
+            let grant = data::grant_on_large_object(*oid, right == "UPDATE", role.as_deref());
+            writer.write(line(&grant)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A statement as it is in a stream.
+pub(crate) fn line(statement: &Sql) -> Bytes {
+    Bytes::from(format!("{};\n", statement.text()))
+}
+
+impl Talk {
+    /// Reads rows with the tenant's rights.
+    async fn rows_of_data(
+        &self,
+        query: &str,
+        binds: &[crate::connect::Bind<'_>],
+        doing: &str,
+    ) -> Result<Vec<tokio_postgres::Row>> {
+        self.query(query, binds).await.map_err(|error| self.fault(error, doing, Carries::Data))
+    }
+}

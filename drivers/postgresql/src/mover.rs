@@ -1,0 +1,99 @@
+//! Sessions that move data, with the tenant's rights only.
+
+use std::fmt;
+
+use driver_api::{DriverError, ErrorKind, Login, Result, Secret};
+use rustls::crypto::ring;
+use tokio::task::AbortHandle;
+
+use crate::connect::{Dialer, MOVING, Talk};
+use crate::driver::Session;
+use crate::fault::{Carries, Refusal};
+use crate::layout::Layout;
+use crate::sql::{self, Attribute, Ident, Verifier, data};
+
+/// A session in the tenant's database that acts as the group role.
+///
+/// Where it is dropped its connection closes at once, and with it ends what the server does for it: an orderly
+/// end would first read the rest of a table.
+pub(crate) struct Mover {
+    pub(crate) talk: Talk,
+    connection: AbortHandle,
+}
+
+impl Drop for Mover {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl fmt::Debug for Mover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mover").finish_non_exhaustive()
+    }
+}
+
+impl Mover {
+    /// A session of the administrator that reads as the group role. Nothing of the tenant's runs in it: it reads
+    /// tables and the catalog.
+    pub(crate) async fn reading(dialer: &Dialer, layout: &Layout) -> Result<Self> {
+        let opened = Self::open(dialer, layout, dialer.admin()).await;
+        let mover =
+            opened.map_err(|refusal| refusal.at(&dialer.place(&dialer.admin().username, &layout.database)))?;
+        mover.prepare(layout, true).await
+    }
+
+    async fn open(dialer: &Dialer, layout: &Layout, login: &Login) -> std::result::Result<Self, Refusal> {
+        let (talk, connection) = dialer.open_with(login, &layout.database, MOVING).await?;
+        Ok(Self { talk, connection })
+    }
+
+    async fn prepare(self, layout: &Layout, reads_only: bool) -> Result<Self> {
+        let doing = format!("cannot act as {}", layout.group);
+        self.talk.run(&data::pin_newer_settings(reads_only), &doing, Carries::Ours).await?;
+        let group = Ident::new(&layout.group);
+        self.talk.run(&data::act_as_group(&group), &doing, Carries::Ours).await?;
+        Ok(self)
+    }
+}
+
+/// Two sessions that write as the tenant; the second one only where the database's connection limit allows.
+///
+/// A load runs the tenant's code: checks, defaults, the expressions of indexes. In a session of the administrator
+/// that acts as the group role, such code could `RESET ROLE` and go on as the administrator. So these sessions are
+/// of the standby login, which has no more than the tenant's rights and nobody uses: it gets a password that only
+/// this run knows, and may not log in any more as soon as they are open.
+pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover, Option<Mover>)> {
+    let Session { talk, dialer, .. } = session;
+    let login = Login::new(&layout.standby, one_time_password()?);
+    let standby = Ident::new(&layout.standby);
+    let doing = format!("cannot lend login {} to the load", layout.standby);
+    let lend =
+        [sql::set_password(&standby, &Verifier::of(&login.password)), sql::alter_role(&standby, Attribute::Login)];
+    talk.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
+    let first = Mover::open(dialer, layout, &login).await;
+    let second = if first.is_ok() { Some(Mover::open(dialer, layout, &login).await) } else { None };
+    // What dies before this leaves a login with a password that nobody knows; `observe` shows it.
+    talk.run(&sql::alter_role(&standby, Attribute::NoLogin), &doing, Carries::Ours).await?;
+    let place = dialer.place(&login.username, &layout.database);
+    let first = first.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?;
+    let second = match second {
+        None => None,
+        Some(Err(refusal)) if refusal.code() == Some("53300") => {
+            tracing::info!("the connection limit lets one session load only");
+            None
+        }
+        Some(second) => {
+            Some(second.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?)
+        }
+    };
+    Ok((first, second))
+}
+
+fn one_time_password() -> Result<Secret> {
+    let mut bytes = [0_u8; 24];
+    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| {
+        DriverError::new(ErrorKind::Internal, "the system has no random numbers for a password")
+    })?;
+    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}

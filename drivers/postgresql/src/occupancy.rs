@@ -1,0 +1,50 @@
+//! Whether a database can take a dump.
+
+use driver_api::dump::{Description, Occupancy};
+use driver_api::{DriverError, ErrorKind, Result};
+
+use crate::contents::{self, Contents};
+use crate::driver::Session;
+use crate::layout::Layout;
+
+// All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
+const FOUND: &str = "WITH ours(nsp, name) AS (SELECT oid, nspname FROM pg_namespace \
+      WHERE nspname <> ALL ('{pg_catalog,information_schema,pg_toast}') AND nspname !~ '^pg_(toast_)?temp_'), \
+    extended AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'), \
+    found(rank, what) AS ( \
+      SELECT position(c.relkind::text IN 'rpmvfSc'), format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' \
+        WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'table' END, o.name, c.relname) \
+      FROM pg_class c JOIN ours o ON o.nsp = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
+      AND ('pg_class'::regclass, c.oid) NOT IN (TABLE extended) \
+      UNION ALL SELECT 10, format('function %I.%I', o.name, p.proname) FROM pg_proc p JOIN ours o ON o.nsp = p.pronamespace \
+      WHERE ('pg_proc'::regclass, p.oid) NOT IN (TABLE extended) \
+      UNION ALL SELECT 11, format('type %I.%I', o.name, t.typname) FROM pg_type t JOIN ours o ON o.nsp = t.typnamespace \
+      WHERE t.typtype IN ('e', 'd', 'r') AND ('pg_type'::regclass, t.oid) NOT IN (TABLE extended) \
+      UNION ALL SELECT 12, format('large object %s', oid) FROM pg_largeobject_metadata) \
+    SELECT what, count(*) OVER () FROM found ORDER BY rank, what LIMIT 1";
+
+/// Says what is in the way of a load.
+pub(crate) async fn check(
+    session: &Session,
+    layout: &Layout,
+    description: &Description,
+) -> Result<Occupancy> {
+    let (is, wanted) = (session.administrator.version, contents::major(&description.server_version));
+    if wanted.is_none_or(|wanted| wanted > is) {
+        return Err(DriverError::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the dump is of PostgreSQL {}, and {} runs {is}: restore it into a server that is not older",
+                description.server_version,
+                session.talk.place()
+            ),
+        ));
+    }
+    Contents::of(description)?;
+    let inside = session.dialer.enter(&layout.database).await?;
+    let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
+    let Some(row) = rows.first() else { return Ok(Occupancy::Empty) };
+    let (first, count): (String, i64) = (inside.cell(row, 0)?, inside.cell(row, 1)?);
+    let what = if count > 1 { format!("{first} and {} more", count - 1) } else { first };
+    Ok(Occupancy::Occupied { what })
+}

@@ -1,0 +1,152 @@
+//! What becomes of a statement of a dump in the database that it is loaded into. Pure.
+
+use crate::contents::Roles;
+use crate::lexer::{self, Kind};
+use crate::sql::Ident;
+
+/// What is there before the load.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The roles of the database that the dump is of.
+    pub(crate) source: Roles,
+    /// The roles of the database that takes it.
+    pub(crate) target: Roles,
+    /// The schemas that it has.
+    pub(crate) schemas: Vec<String>,
+    /// The extensions that it has.
+    pub(crate) extensions: Vec<String>,
+}
+
+/// A token that says something, and its place among all tokens.
+type Part<'a> = (usize, Kind, &'a str);
+
+/// The statement to run, or none where there is nothing to do.
+pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
+    let tokens: Vec<(Kind, &str)> = lexer::tokens(statement).collect();
+    let parts: Vec<Part<'_>> = tokens
+        .iter()
+        .enumerate()
+        .filter(|(_, (kind, _))| *kind != Kind::Space)
+        .map(|(at, (kind, text))| (at, *kind, *text))
+        .collect();
+    let words = leading_words(&parts);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let roles = match words.as_slice() {
+        // The session's own limits hold; who it is does not change.
+        ["set", name, ..] if name.ends_with("_timeout") => return None,
+        ["set" | "reset", "session", "authorization", ..] => return None,
+        ["create", "extension", ..] if facts.extensions.contains(&first_name(&parts, 2)?) => return None,
+        ["comment", "on", "extension", ..] => return None,
+        ["create", "schema", ..] if facts.schemas.contains(&first_name(&parts, 2)?) => return None,
+        ["grant", ..] => roles_after(&parts, 0, "to", &[]),
+        ["revoke", ..] => roles_after(&parts, 0, "from", &[]),
+        ["create", "policy", ..] => roles_after(&parts, 0, "to", &["using", "with"]),
+        ["create", "user", "mapping", ..] => roles_after(&parts, 3, "for", &["server"]),
+        ["alter", "default", "privileges", ..] => {
+            let mut roles = roles_after(&parts, 3, "role", &["in", "grant", "revoke"]);
+            roles.extend(roles_after(&parts, 3, "to", &[]));
+            roles.extend(roles_after(&parts, 3, "from", &[]));
+            roles
+        }
+        _ => return Some(statement.to_owned()),
+    };
+    let mut text = String::with_capacity(statement.len());
+    for (at, (kind, token)) in tokens.iter().enumerate() {
+        let name = roles.contains(&at).then(|| lexer::name(*kind, token)).flatten();
+        match name.and_then(|name| facts.source.in_other(&name, &facts.target)) {
+            Some(role) => text.push_str(&Ident::new(role).to_string()),
+            None => text.push_str(token),
+        }
+    }
+    Some(text)
+}
+
+/// Says what a statement is about, for an error: its beginning without any string, which may hold a secret.
+pub(crate) fn title(statement: &str) -> String {
+    let parts = lexer::tokens(statement).filter(|(kind, _)| *kind != Kind::Space);
+    let mut title = String::new();
+    for (kind, text) in parts.take_while(|(kind, _)| !matches!(kind, Kind::Text | Kind::Other(b'('))).take(14) {
+        let is_joined = matches!(kind, Kind::Other(_)) || title.ends_with('.');
+        if !title.is_empty() && !is_joined {
+            title.push(' ');
+        }
+        title.push_str(text);
+    }
+    title
+}
+
+/// The table that a statement of index or key is about; only such statements may run beside others.
+pub(crate) fn index_of(statement: &str) -> Option<String> {
+    let parts: Vec<Part<'_>> = lexer::tokens(statement)
+        .filter(|(kind, _)| *kind != Kind::Space)
+        .take(40)
+        .map(|(kind, text)| (0, kind, text))
+        .collect();
+    let words = leading_words(&parts);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let after = match words.as_slice() {
+        ["create", "index", ..] | ["create", "unique", "index", ..] => {
+            parts.iter().position(|part| is_word(part, "on"))? + 1
+        }
+        ["alter", "table", ..] => {
+            let is_key = parts.windows(2).any(|pair| {
+                matches!(pair, [first, second]
+                    if is_word(first, "primary") && is_word(second, "key") || is_word(first, "unique") && second.1 == Kind::Other(b'('))
+            });
+            let adds = parts.windows(2).any(|pair| {
+                matches!(pair, [first, second] if is_word(first, "add") && is_word(second, "constraint"))
+            });
+            if !(is_key && adds) {
+                return None;
+            }
+            2
+        }
+        _ => return None,
+    };
+    let rest = parts.get(after..)?;
+    let rest = if rest.first().is_some_and(|part| is_word(part, "only")) { rest.get(1..)? } else { rest };
+    let names: Vec<String> = rest
+        .iter()
+        .take_while(|(_, kind, _)| matches!(kind, Kind::Name | Kind::Other(b'.')))
+        .filter_map(|(_, kind, text)| lexer::name(*kind, text))
+        .collect();
+    (names.len() == 2).then(|| names.join("."))
+}
+
+fn is_word(part: &Part<'_>, word: &str) -> bool {
+    part.1 == Kind::Word && part.2.eq_ignore_ascii_case(word)
+}
+
+fn leading_words(parts: &[Part<'_>]) -> Vec<String> {
+    let words = parts.iter().take_while(|(_, kind, _)| *kind == Kind::Word).take(6);
+    words.map(|(_, _, text)| text.to_ascii_lowercase()).collect()
+}
+
+/// The first name from there on, past `IF NOT EXISTS`.
+fn first_name(parts: &[Part<'_>], from: usize) -> Option<String> {
+    let skipped = |part: &&Part<'_>| ["if", "not", "exists"].iter().any(|word| is_word(part, word));
+    let (_, kind, text) = parts.iter().skip(from).find(|part| !skipped(part))?;
+    lexer::name(*kind, text)
+}
+
+/// The places of the names of roles: those after the keyword, outside of parentheses, up to one of `ends`.
+fn roles_after(parts: &[Part<'_>], from: usize, keyword: &str, ends: &[&str]) -> Vec<usize> {
+    let mut depth = 0_usize;
+    let mut places = Vec::new();
+    let mut is_list = false;
+    for part in parts.iter().skip(from) {
+        match part.1 {
+            Kind::Other(b'(') => depth += 1,
+            Kind::Other(b')') => depth = depth.saturating_sub(1),
+            Kind::Word | Kind::Name if depth > 0 => {}
+            Kind::Word if !is_list => is_list = is_word(part, keyword),
+            Kind::Word if ends.iter().any(|end| is_word(part, end)) => break,
+            Kind::Word | Kind::Name if is_list => places.push(part.0),
+            Kind::Word | Kind::Name | Kind::Space | Kind::Text | Kind::Client | Kind::Other(_) => {}
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests;
