@@ -146,14 +146,14 @@ rights() {
 
 expected_rights() {
   cat <<'END'
-ClusterRole db-operator-edit: create,update,patch,delete,deletecollection databases,backups in db.isotoma.com
+ClusterRole db-operator-edit: create,update,patch,delete,deletecollection databases,backups,restores in db.isotoma.com
 ClusterRole db-operator-release: get,patch databases in db.isotoma.com
 ClusterRole db-operator-release: patch databases/status in db.isotoma.com
 ClusterRole db-operator-servicebinding: get,list,watch databases in db.isotoma.com
-ClusterRole db-operator-view: get,list,watch databases,backups,drivers in db.isotoma.com
+ClusterRole db-operator-view: get,list,watch databases,backups,restores,drivers in db.isotoma.com
 ClusterRole db-operator: create,get,list,watch jobs in batch
 ClusterRole db-operator: create,patch events in events.k8s.io
-ClusterRole db-operator: get,list,watch databases,backups,drivers in db.isotoma.com
+ClusterRole db-operator: get,list,watch databases,backups,restores,drivers in db.isotoma.com
 ClusterRoleBinding db-operator-release: ClusterRole db-operator-release to ServiceAccount db-operator/db-operator-release
 ClusterRoleBinding db-operator: ClusterRole db-operator to ServiceAccount db-operator/db-operator
 Role db-operator/db-operator: create leases in coordination.k8s.io
@@ -165,9 +165,11 @@ END
 
 expected_tenant_rights() {
   cat <<END
+Role $1/db-operator-driver: get restores in db.isotoma.com
+Role $1/db-operator-driver: get,create backups in db.isotoma.com
 Role $1/db-operator-driver: get,create,patch secrets in 
-Role $1/db-operator-driver: get,patch databases,backups in db.isotoma.com
-Role $1/db-operator-driver: patch databases/status,backups/status in db.isotoma.com
+Role $1/db-operator-driver: get,patch databases in db.isotoma.com
+Role $1/db-operator-driver: patch databases/status,backups/status,restores/status in db.isotoma.com
 RoleBinding $1/db-operator-driver: Role db-operator-driver to ServiceAccount $1/db-operator-driver
 END
 }
@@ -229,7 +231,7 @@ clean_up() {
   local kind
   if [[ -n ${on_cluster:-} ]]; then
     helm uninstall "$release" --namespace "$release" --ignore-not-found >/dev/null 2>&1 || true
-    for kind in databases backups drivers; do
+    for kind in databases backups restores drivers; do
       kubectl delete crd "$kind.$group" --ignore-not-found >/dev/null || true
     done
     kubectl delete namespace "$release" "$tenant_namespace" --ignore-not-found --wait=false >/dev/null || true
@@ -263,7 +265,7 @@ accepted_by_server() {
 }
 
 driver_images() { kubectl get "drivers.$group" --output jsonpath='{.items[*].spec.image}'; }
-crd_uids() { kubectl get crd {databases,backups,drivers}".$group" --output jsonpath='{.items[*].metadata.uid}'; }
+crd_uids() { kubectl get crd {databases,backups,restores,drivers}".$group" --output jsonpath='{.items[*].metadata.uid}'; }
 
 # A later version of the chart: the Driver kind has one field more, and our Driver uses it.
 add_a_field() {
@@ -318,6 +320,7 @@ databases.$group [] [] [get list watch]
 drivers.$group [] [] [get list watch]
 events.events.k8s.io [] [] [create patch]
 jobs.batch [] [] [create get list watch]
+restores.$group [] [] [get list watch]
 END
   check "the operator may do this in its own, and no more" can_exactly "$release:$release" "$release" <<END
 backups.$group [] [] [get list watch]
@@ -327,13 +330,16 @@ events.events.k8s.io [] [] [create patch]
 jobs.batch [] [] [create get list watch]
 leases.coordination.k8s.io [] [] [create]
 leases.coordination.k8s.io [] [db-operator] [get patch]
+restores.$group [] [] [get list watch]
 END
   check "a driver may do this in its namespace, and no more" \
     can_exactly "$tenant_namespace:db-operator-driver" "$tenant_namespace" <<END
-backups.$group [] [] [get patch]
+backups.$group [] [] [get create]
 backups.$group/status [] [] [patch]
 databases.$group [] [] [get patch]
 databases.$group/status [] [] [patch]
+restores.$group [] [] [get]
+restores.$group/status [] [] [patch]
 secrets [] [] [get create patch]
 END
   check "a driver may do nothing elsewhere" can_exactly "$tenant_namespace:db-operator-driver" "$release" </dev/null

@@ -94,12 +94,18 @@ fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
     let KnownRequest { operation, database, namespace, .. } = request;
     let backup = *operation == Operation::Backup;
     match (request.completed, database_exists) {
-        (true, _) if backup => Some(Notice::normal("BackupCompleted", format!("Database {database} is backed up"))),
-        (true, _) => Some(Notice::normal("RestoreCompleted", format!("Database {database} holds the backup"))),
+        (true, _) if backup => {
+            Some(Notice::normal("BackupCompleted", format!("Database {database} is backed up")))
+        }
+        (true, _) => {
+            Some(Notice::normal("RestoreCompleted", format!("Database {database} holds the backup")))
+        }
         (false, true) => None,
         (false, false) => Some(Notice::warning(
             "DatabaseNotFound",
-            format!("there is no Database {database} in namespace {namespace}: create it, or delete this object"),
+            format!(
+                "there is no Database {database} in namespace {namespace}: create it, or delete this object"
+            ),
         )),
     }
 }

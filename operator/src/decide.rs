@@ -203,7 +203,9 @@ pub fn decide(facts: &Facts) -> Decision {
     let attempt = next_attempt(facts, operation).or_else(|wait| {
         // A repair that has failed does not hold up the backup that somebody asks for.
         match &facts.request {
-            Some(request) if facts.phase == Some(DatabasePhase::Created) && operation == Operation::Create => {
+            Some(request)
+                if facts.phase == Some(DatabasePhase::Created) && operation == Operation::Create =>
+            {
                 next_attempt(facts, request.operation).map_err(|other| sooner(wait, other))
             }
             _ => Err(wait),
@@ -313,7 +315,12 @@ fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
         .max_by_key(|job| job.attempt)
         .filter(|job| job.attempt >= done);
     let launch = |before: u32, after_lost_work| {
-        Ok(Launch { operation, request: request.cloned(), attempt: before.saturating_add(1), after_lost_work })
+        Ok(Launch {
+            operation,
+            request: request.cloned(),
+            attempt: before.saturating_add(1),
+            after_lost_work,
+        })
     };
     let Some(newest) = newest else { return launch(done, false) };
     let (age, permanent, lost) = match newest.progress {

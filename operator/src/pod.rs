@@ -190,8 +190,7 @@ fn secret(name: &str, reference: &SecretKeyRef) -> EnvVar {
 /// What a driver needs that makes or drops a database, or that moves its data. Set always, because a namespace
 /// with a quota asks for it.
 fn default_resources(moves_data: bool) -> ResourceRequirements {
-    let (cpu, memory, limit) =
-        if moves_data { ("50m", "64Mi", "256Mi") } else { ("25m", "32Mi", "128Mi") };
+    let (cpu, memory, limit) = if moves_data { ("50m", "64Mi", "256Mi") } else { ("25m", "32Mi", "128Mi") };
     let quantities = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), Quantity((*text).to_owned()))).collect()
     };

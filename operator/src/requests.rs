@@ -138,8 +138,7 @@ impl Requests {
     /// Takes all that exist of one operation. Answers those that are gone.
     pub fn replace(&mut self, operation: Operation, all: Vec<KnownRequest>) -> Vec<KnownRequest> {
         let present: BTreeSet<_> = all.iter().map(|request| request.uid.clone()).collect();
-        let is_gone =
-            |known: &&KnownRequest| known.operation == operation && !present.contains(&known.uid);
+        let is_gone = |known: &&KnownRequest| known.operation == operation && !present.contains(&known.uid);
         let gone: Vec<_> = self.by_uid.values().filter(is_gone).cloned().collect();
         for request in &gone {
             self.delete(&request.uid);
@@ -180,9 +179,10 @@ impl Requests {
         let name = database.metadata.name.clone().unwrap_or_default();
         let uid = database.metadata.uid.clone();
         let uids = self.by_database.get(&(namespace, name));
-        uids.into_iter().flatten().filter_map(|uid| self.by_uid.get(uid)).filter(move |request| {
-            request.database_uid.is_none() || request.database_uid == uid
-        })
+        uids.into_iter()
+            .flatten()
+            .filter_map(|uid| self.by_uid.get(uid))
+            .filter(move |request| request.database_uid.is_none() || request.database_uid == uid)
     }
 
     /// The Backup of that name.

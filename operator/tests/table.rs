@@ -270,16 +270,12 @@ fn with_finished_jobs(text: &mut String) {
         "The needed operation failed permanently (exit code 42) a minute ago",
         with_due_job(failed(true, 60), unchanged),
     );
-    section(
-        text,
-        "The create that is needed failed permanently a minute ago, and a Backup waits",
-        |facts| {
-            facts.request.get_or_insert_with(|| request(Operation::Backup));
-            if due(facts) == Some(Operation::Create) {
-                facts.jobs.push(job(Operation::Create, failed(true, 60)));
-            }
-        },
-    );
+    section(text, "The create that is needed failed permanently a minute ago, and a Backup waits", |facts| {
+        facts.request.get_or_insert_with(|| request(Operation::Backup));
+        if due(facts) == Some(Operation::Create) {
+            facts.jobs.push(job(Operation::Create, failed(true, 60)));
+        }
+    });
     section(
         text,
         "The needed operation failed permanently half an hour ago",

@@ -31,10 +31,17 @@ metadata:
 rules:
   # Patch is for the finalizer.
   - apiGroups: [db.isotoma.com]
-    resources: [databases, backups]
+    resources: [databases]
     verbs: [get, patch]
+  # Create is for the record of a final backup.
   - apiGroups: [db.isotoma.com]
-    resources: [databases/status, backups/status]
+    resources: [backups]
+    verbs: [get, create]
+  - apiGroups: [db.isotoma.com]
+    resources: [restores]
+    verbs: [get]
+  - apiGroups: [db.isotoma.com]
+    resources: [databases/status, backups/status, restores/status]
     verbs: [patch]
   # The login's Secret has the Database's name, which no rule can know. No list:
   # a driver reads only what it knows the name of.

@@ -79,7 +79,7 @@ pub struct S3Target {
 impl S3Target {
     /// Whether the bucket's name is in the path: what `pathStyle` says, else the default.
     pub fn path_style(&self) -> bool {
-        self.path_style.unwrap_or(self.endpoint.is_some())
+        self.path_style.unwrap_or_else(|| self.endpoint.is_some())
     }
 }
 

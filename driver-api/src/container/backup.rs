@@ -43,18 +43,14 @@ async fn requested(run: &Run<'_>) -> Result<Option<Request<Backup>>> {
     Request::load(run.client.clone(), namespace, &name.name, Some(&name.uid)).await
 }
 
-async fn write_backup<D: Driver>(
-    driver: &D,
-    run: &mut Run<'_>,
-    request: &mut Request<Backup>,
-) -> Result<()> {
+async fn write_backup<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Request<Backup>) -> Result<()> {
     let location = location(run, request.uid());
     let kept = Kept::of(run, &location).await?;
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
     let database = run.target::<D>();
     let mut session = driver.connect(&server, &database).await?;
-    check_is_there(driver.observe(&mut session, &database, None).await?, &server, &database)?;
+    check_is_there(&driver.observe(&mut session, &database, None).await?, &server, &database)?;
     run.record.claim(DatabasePhase::BackupRequested, &server.to_string(), &database.name).await?;
     request.begin(BackupPhase::Starting, "Starting", "a driver has claimed the Database").await?;
     run.record.advance(DatabasePhase::BackupInProgress).await?;
@@ -69,7 +65,7 @@ pub(super) fn location(run: &Run<'_>, id: &str) -> String {
 }
 
 /// What is not on the server, or not ours, cannot be backed up.
-pub(super) fn check_is_there(presence: Presence, server: &Server, database: &Target) -> Result<()> {
+pub(super) fn check_is_there(presence: &Presence, server: &Server, database: &Target) -> Result<()> {
     match presence {
         Presence::Ours { database: true, .. } => Ok(()),
         Presence::Ours { database: false, .. } | Presence::Absent | Presence::Foreign { .. } => {
@@ -98,12 +94,7 @@ impl Kept {
         let target = target::of_database(run.record.live())?;
         let store = target::open(&target, run, "spec.backupTo.s3").await?;
         let recipients = run.record.live().spec.backup_to.as_ref().map(|to| to.recipients().to_vec());
-        Ok(Self {
-            target,
-            store,
-            location: location.to_owned(),
-            recipients: recipients.unwrap_or_default(),
-        })
+        Ok(Self { target, store, location: location.to_owned(), recipients: recipients.unwrap_or_default() })
     }
 
     /// The store.

@@ -118,7 +118,9 @@ pub(super) async fn ensure<D: Driver>(
     }
 }
 
-pub(super) fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: BTreeMap<String, Value>) -> Result<P> {
+pub(super) fn parse_parameters<P: for<'de> Deserialize<'de>>(
+    parameters: BTreeMap<String, Value>,
+) -> Result<P> {
     serde_json::from_value(Value::Object(parameters.into_iter().collect()))
         .map_err(|error| DriverError::new(ErrorKind::Invalid, format!("spec.parameters: {error}")))
 }

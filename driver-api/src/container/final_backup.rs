@@ -34,10 +34,10 @@ pub(super) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Re
     let kept = Kept::of(run, &location).await?;
     let mut request = record_of(run).await?;
     let written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
-    if let Err(error) = &written {
-        if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded) {
-            request.failed(BackupPhase::Starting, error.kind(), &run.redacted(error)).await;
-        }
+    if let Err(error) = &written
+        && !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded)
+    {
+        request.failed(BackupPhase::Starting, error.kind(), &run.redacted(error)).await;
     }
     written
 }
@@ -52,7 +52,7 @@ async fn lock_out_dump_verify<D: Driver>(
     run.hide(&server.admin.password);
     let database = run.target::<D>();
     let mut session = driver.connect(&server, &database).await?;
-    check_is_there(driver.observe(&mut session, &database, None).await?, &server, &database)?;
+    check_is_there(&driver.observe(&mut session, &database, None).await?, &server, &database)?;
     let phase = DatabasePhase::BackupBeforeDeleteRequested;
     run.record.claim(phase, &server.to_string(), &database.name).await?;
     if !request.is_completed() {
@@ -83,6 +83,7 @@ fn final_location(run: &Run<'_>) -> String {
 }
 
 /// The Backup that records the final backup. It is made where it is missing.
+#[expect(clippy::disallowed_methods, reason = "this is the one Backup that a driver makes")]
 async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
     let assignment = run.assignment;
     let mut name = assignment.database.clone();
@@ -96,9 +97,7 @@ async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
     let backup = Backup {
         metadata: ObjectMeta {
             name: Some(name.clone()),
-            labels: Some(
-                labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
-            ),
+            labels: Some(BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned())))),
             ..ObjectMeta::default()
         },
         spec: BackupSpec { database: assignment.database.clone() },

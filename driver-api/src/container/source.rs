@@ -107,7 +107,9 @@ async fn location_of(name: &str, run: &Run<'_>) -> Result<BackupLocation> {
     complete.and_then(|backup| backup.status?.location).ok_or_else(|| {
         DriverError::new(
             ErrorKind::BackupMissing,
-            format!("there is no Backup {name} in phase Completed in this namespace: wait for it, or name another"),
+            format!(
+                "there is no Backup {name} in phase Completed in this namespace: wait for it, or name another"
+            ),
         )
     })
 }

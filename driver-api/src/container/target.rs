@@ -28,7 +28,8 @@ pub(super) async fn open(target: &S3Target, run: &mut Run<'_>, field: &str) -> R
             let id = assignment.s3_access_key_id.as_ref();
             let id = credentials::value(&credentials.access_key_id, id, &field("accessKeyId")).await?;
             let key = assignment.s3_secret_access_key.as_ref();
-            let key = credentials::value(&credentials.secret_access_key, key, &field("secretAccessKey")).await?;
+            let key =
+                credentials::value(&credentials.secret_access_key, key, &field("secretAccessKey")).await?;
             run.hide(&key);
             let mut token = None;
             if let Some(source) = &credentials.session_token {

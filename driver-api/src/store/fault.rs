@@ -187,7 +187,10 @@ mod tests {
             let error = Fault::answer(status, &body).explain("read \"a\"", &target());
             assert_eq!(error.kind(), kind, "{code}");
             let message = error.to_string();
-            assert!(message.starts_with("cannot read \"a\" in bucket \"dumps\" at http://store:9000: "), "{message}");
+            assert!(
+                message.starts_with("cannot read \"a\" in bucket \"dumps\" at http://store:9000: "),
+                "{message}"
+            );
             assert!(message.contains(next) && message.contains("so it is"), "{message}");
         }
     }
@@ -195,10 +198,14 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_stays() {
         let fault = |status, code: &str| Fault::answer(status, &format!("<Code>{code}</Code>"));
-        for (status, code) in [(500, ""), (503, "SlowDown"), (429, ""), (200, "InternalError"), (400, "RequestTimeout")] {
+        for (status, code) in
+            [(500, ""), (503, "SlowDown"), (429, ""), (200, "InternalError"), (400, "RequestTimeout")]
+        {
             assert!(fault(status, code).passes(), "{status} {code}");
         }
-        for (status, code) in [(400, ""), (403, "AccessDenied"), (404, "NoSuchKey"), (412, ""), (501, "NotImplemented")] {
+        for (status, code) in
+            [(400, ""), (403, "AccessDenied"), (404, "NoSuchKey"), (412, ""), (501, "NotImplemented")]
+        {
             assert!(!fault(status, code).passes(), "{status} {code}");
         }
         assert!(Fault::broken("connection reset".to_owned()).passes());

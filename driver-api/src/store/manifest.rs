@@ -136,7 +136,7 @@ impl Manifest {
     }
 
     /// The document, for people too.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec_pretty(self).map_err(|error| {
             DriverError::new(ErrorKind::Internal, "cannot write the manifest: report this").with_source(error)
         })

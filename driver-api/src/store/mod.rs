@@ -29,14 +29,13 @@ mod verify;
 
 pub(crate) use self::download::Download;
 pub(crate) use self::manifest::{BackupIdentity, Manifest};
-pub(crate) use self::progress::Progress;
 pub(crate) use self::retry::Patience;
 pub(crate) use self::target::{StoreCredentials, StoreTarget};
 pub(crate) use self::upload::Upload;
 
 use self::client::Client;
 use self::keys::{Identities, Recipients};
-use self::manifest::MANIFEST_NAME;
+use self::manifest::{MANIFEST_NAME, Segment};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -153,6 +152,17 @@ impl Store {
         verify::verify(self, location, manifest, identity).await
     }
 
+    /// Asks the store whether everything that the manifest names is there, as long as it was written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BackupDamaged`], which names the object, where something is missing or short.
+    pub(crate) async fn check_lengths(&self, location: &str, manifest: &Manifest) -> Result<()> {
+        let folder = self.folder(location)?;
+        let segments = manifest.streams.iter().flat_map(|stored| &stored.segments);
+        check_lengths(&self.client, &folder, &manifest.attempt, segments).await
+    }
+
     /// Deletes the backup at `location`: first its manifest, so that nothing is taken for a backup that is
     /// not whole, then everything in its folder. Where there is none, that is no error.
     pub(crate) async fn delete(&self, location: &str) -> Result<()> {
@@ -177,4 +187,28 @@ impl Store {
         }
         Ok(self.client.target().key(trimmed))
     }
+}
+
+/// Compares what the store has of an attempt with what it was given.
+async fn check_lengths(
+    client: &Client,
+    folder: &str,
+    attempt: &str,
+    segments: impl Iterator<Item = &Segment>,
+) -> Result<()> {
+    let found = client.list(&format!("{folder}/{attempt}/")).await?;
+    for segment in segments {
+        let key = format!("{folder}/{}", segment.key);
+        let length = found.get(&key).copied();
+        if length != Some(segment.bytes) {
+            let is = length.map_or_else(|| "gone".to_owned(), |length| format!("{length} bytes long"));
+            let message = format!(
+                "{key:?} was stored with {} bytes and is {is}: see who else writes to bucket {:?}",
+                segment.bytes,
+                client.target().bucket
+            );
+            return Err(DriverError::new(ErrorKind::BackupDamaged, message));
+        }
+    }
+    Ok(())
 }

@@ -129,10 +129,13 @@ impl StreamUpload {
                     return Ok(Stored { bytes, sha256, segments: std::mem::take(&mut self.segments) });
                 }
                 None => {
-                    let why = encoder.await.map_or_else(|error| error.to_string(), |result| {
-                        result.err().map_or_else(String::new, |error| error.to_string())
-                    });
-                    let message = format!("stream {name:?} of the dump was not finished ({why}): the next run makes the dump anew");
+                    let why = encoder.await.map_or_else(
+                        |error| error.to_string(),
+                        |result| result.err().map_or_else(String::new, |error| error.to_string()),
+                    );
+                    let message = format!(
+                        "stream {name:?} of the dump was not finished ({why}): the next run makes the dump anew"
+                    );
                     return Err(DriverError::new(ErrorKind::Internal, message));
                 }
             };
@@ -195,6 +198,9 @@ impl StreamUpload {
 
 /// The error of what is under way when the attempt is given up.
 fn ended(destination: &Destination, name: &str) -> DriverError {
-    let message = format!("attempt {} of the backup was given up before stream {name:?} was stored", destination.attempt);
+    let message = format!(
+        "attempt {} of the backup was given up before stream {name:?} was stored",
+        destination.attempt
+    );
     DriverError::new(ErrorKind::Internal, message)
 }

@@ -94,7 +94,9 @@ impl Upload {
         if let Some(manifest) = self.manifest().await? {
             return Ok(manifest);
         }
-        if let Err(error) = self.check_lengths(&streams).await {
+        let segments = streams.iter().flat_map(|stored| &stored.segments);
+        let Destination { client, folder, attempt, .. } = &*self.destination;
+        if let Err(error) = super::check_lengths(client, folder, attempt, segments).await {
             // Another attempt that has won since has removed what we wrote.
             return self.manifest().await?.ok_or(error);
         }
@@ -137,26 +139,6 @@ impl Upload {
         whole.collect()
     }
 
-    /// Compares what the store has with what it was given.
-    async fn check_lengths(&self, streams: &[StoredStream]) -> Result<()> {
-        let Destination { client, folder, attempt, .. } = &*self.destination;
-        let found: BTreeMap<String, u64> = client.list(&format!("{folder}/{attempt}/")).await?;
-        for segment in streams.iter().flat_map(|stored| &stored.segments) {
-            let key = format!("{folder}/{}", segment.key);
-            let length = found.get(&key).copied();
-            if length != Some(segment.bytes) {
-                let is = length.map_or_else(|| "gone".to_owned(), |length| format!("{length} bytes long"));
-                let message = format!(
-                    "{key:?} was stored with {} bytes and is {is}: see who else writes to bucket {:?}",
-                    segment.bytes,
-                    client.target().bucket
-                );
-                return Err(DriverError::new(ErrorKind::BackupDamaged, message));
-            }
-        }
-        Ok(())
-    }
-
     fn describe(
         &self,
         backup: BackupIdentity,
@@ -193,7 +175,8 @@ impl Upload {
         let Destination { client, folder, .. } = &*self.destination;
         abort_uploads(client, &format!("{folder}/")).await?;
         let segments = manifest.streams.iter().flat_map(|stored| &stored.segments);
-        let mut ours: BTreeSet<String> = segments.map(|segment| format!("{folder}/{}", segment.key)).collect();
+        let mut ours: BTreeSet<String> =
+            segments.map(|segment| format!("{folder}/{}", segment.key)).collect();
         ours.insert(self.manifest_key());
         for key in client.list(&format!("{folder}/")).await?.into_keys() {
             if !ours.contains(&key) {
@@ -280,7 +263,8 @@ impl UploadWriter {
     }
 
     fn failed(&self) -> DriverError {
-        let message = format!("stream {:?} of the dump has failed: the next run makes the dump anew", self.info.name);
+        let message =
+            format!("stream {:?} of the dump has failed: the next run makes the dump anew", self.info.name);
         DriverError::new(ErrorKind::Internal, message)
     }
 }

@@ -209,12 +209,7 @@ impl Driver for MemoryDriver {
         Ok(())
     }
 
-    async fn dump<S: Sink>(
-        &self,
-        _: &mut MemorySession,
-        database: &Target,
-        sink: &S,
-    ) -> Result<Description> {
+    async fn dump<S: Sink>(&self, _: &mut MemorySession, database: &Target, sink: &S) -> Result<Description> {
         let rows = self.stored(database)?.rows;
         let text = rows.iter().fold(String::new(), |text, row| text + row + "\n");
         sink.expect(u64::try_from(text.len()).unwrap_or(u64::MAX));

@@ -214,7 +214,10 @@ impl Talk {
     }
 
     /// The rows of a table, as the server sends them.
-    pub(crate) async fn copy_out(&self, sql: &Sql) -> std::result::Result<CopyOutStream, tokio_postgres::Error> {
+    pub(crate) async fn copy_out(
+        &self,
+        sql: &Sql,
+    ) -> std::result::Result<CopyOutStream, tokio_postgres::Error> {
         self.client.copy_out(sql.text()).await
     }
 

@@ -100,7 +100,11 @@ const WRITERS: &str = "SELECT format('prepared transaction %L of %I', gid, owner
 async fn refuse_what_writes_alone(talk: &Talk, layout: &Layout, doing: &str) -> Result<()> {
     let rows = talk.rows(WRITERS, &[(&layout.database, Type::TEXT)], doing).await?;
     let objects = rows.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
-    if objects.is_empty() { Ok(()) } else { Err(in_the_way(&objects, "this", &DriverError::new(ErrorKind::InUse, doing))) }
+    if objects.is_empty() {
+        Ok(())
+    } else {
+        Err(in_the_way(&objects, "this", &DriverError::new(ErrorKind::InUse, doing)))
+    }
 }
 
 /// Says that what writes or holds the database is in the way.

@@ -38,8 +38,8 @@ impl Mover {
     /// tables and the catalog.
     pub(crate) async fn reading(dialer: &Dialer, layout: &Layout) -> Result<Self> {
         let opened = Self::open(dialer, layout, dialer.admin()).await;
-        let mover =
-            opened.map_err(|refusal| refusal.at(&dialer.place(&dialer.admin().username, &layout.database)))?;
+        let mover = opened
+            .map_err(|refusal| refusal.at(&dialer.place(&dialer.admin().username, &layout.database)))?;
         mover.prepare(layout, true).await
     }
 
@@ -68,8 +68,10 @@ pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover
     let login = Login::new(&layout.standby, one_time_password()?);
     let standby = Ident::new(&layout.standby);
     let doing = format!("cannot lend login {} to the load", layout.standby);
-    let lend =
-        [sql::set_password(&standby, &Verifier::of(&login.password)), sql::alter_role(&standby, Attribute::Login)];
+    let lend = [
+        sql::set_password(&standby, &Verifier::of(&login.password)),
+        sql::alter_role(&standby, Attribute::Login),
+    ];
     talk.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
     let first = Mover::open(dialer, layout, &login).await;
     let second = if first.is_ok() { Some(Mover::open(dialer, layout, &login).await) } else { None };
@@ -83,9 +85,7 @@ pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover
             tracing::info!("the connection limit lets one session load only");
             None
         }
-        Some(second) => {
-            Some(second.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?)
-        }
+        Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?),
     };
     Ok((first, second))
 }

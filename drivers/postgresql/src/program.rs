@@ -157,7 +157,11 @@ impl Program {
 /// What a complaint means for us, and the next step.
 fn meaning(complaint: &str) -> (ErrorKind, &'static str) {
     for (part, kind, next) in [
-        ("permission denied", ErrorKind::InsufficientPrivilege, "give the database's group role that right, or make it the object's owner"),
+        (
+            "permission denied",
+            ErrorKind::InsufficientPrivilege,
+            "give the database's group role that right, or make it the object's owner",
+        ),
         ("lock timeout", ErrorKind::InUse, "end the session that holds the lock"),
         ("could not obtain lock", ErrorKind::InUse, "end the session that holds the lock"),
         ("server closed the connection", ErrorKind::Unreachable, "look at the server's log and the network"),
@@ -301,7 +305,10 @@ mod tests {
     #[test]
     fn complaints_have_their_kinds() {
         for (complaint, kind) in [
-            ("pg_dump: error: query failed: ERROR:  permission denied for table x", ErrorKind::InsufficientPrivilege),
+            (
+                "pg_dump: error: query failed: ERROR:  permission denied for table x",
+                ErrorKind::InsufficientPrivilege,
+            ),
             ("ERROR:  canceling statement due to lock timeout", ErrorKind::InUse),
             ("server closed the connection unexpectedly", ErrorKind::Unreachable),
             ("cache lookup failed", ErrorKind::Internal),

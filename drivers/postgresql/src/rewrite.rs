@@ -65,7 +65,8 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
 pub(crate) fn title(statement: &str) -> String {
     let parts = lexer::tokens(statement).filter(|(kind, _)| *kind != Kind::Space);
     let mut title = String::new();
-    for (kind, text) in parts.take_while(|(kind, _)| !matches!(kind, Kind::Text | Kind::Other(b'('))).take(14) {
+    for (kind, text) in parts.take_while(|(kind, _)| !matches!(kind, Kind::Text | Kind::Other(b'('))).take(14)
+    {
         let is_joined = matches!(kind, Kind::Other(_)) || title.ends_with('.');
         if !title.is_empty() && !is_joined {
             title.push(' ');

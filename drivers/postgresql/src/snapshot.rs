@@ -70,8 +70,7 @@ const STATE: &str = "SELECT pg_export_snapshot(), pg_current_wal_lsn()::text, \
 
 async fn attempt(session: &Session, layout: &Layout) -> Result<Taken> {
     let dialer = &session.dialer;
-    let (first, second) =
-        tokio::try_join!(Mover::reading(dialer, layout), Mover::reading(dialer, layout))?;
+    let (first, second) = tokio::try_join!(Mover::reading(dialer, layout), Mover::reading(dialer, layout))?;
     let listed = tables::list(&first.talk, false).await?;
     // To lock takes no snapshot. So the snapshot comes after the locks, and sees all that was committed before.
     for talk in [&first.talk, &second.talk] {

@@ -70,7 +70,7 @@ fn expected(list: &[&str]) -> BTreeSet<String> {
 
 /// What the operator may do in every namespace.
 const OPERATOR: [&str; 3] = [
-    "get,list,watch db.isotoma.com/databases db.isotoma.com/backups db.isotoma.com/drivers",
+    "get,list,watch db.isotoma.com/databases db.isotoma.com/backups db.isotoma.com/restores db.isotoma.com/drivers",
     "create,get,list,watch batch/jobs",
     "create,patch events.k8s.io/events",
 ];
@@ -92,8 +92,10 @@ async fn a_driver_may_touch_exactly_the_objects_of_its_namespace() {
     with_namespace("rbac_driver", async |test| {
         let account = format!("{}/db-operator-driver", test.namespace);
         let own = [
-            "get,patch db.isotoma.com/databases db.isotoma.com/backups",
-            "patch db.isotoma.com/databases/status db.isotoma.com/backups/status",
+            "get,patch db.isotoma.com/databases",
+            "get,create db.isotoma.com/backups",
+            "get db.isotoma.com/restores",
+            "patch db.isotoma.com/databases/status db.isotoma.com/backups/status db.isotoma.com/restores/status",
             "get,create,patch secrets",
         ];
         assert_eq!(rights(&account, &test.namespace).await?, expected(&own));
@@ -159,7 +161,7 @@ async fn people_who_may_edit_a_namespace_may_write_databases_and_no_status() {
             })
         })
         .collect();
-    let written = ["create,update,patch,delete,deletecollection databases backups"];
-    let seen = ["get,list,watch databases backups drivers"];
+    let written = ["create,update,patch,delete,deletecollection databases backups restores"];
+    let seen = ["get,list,watch databases backups restores drivers"];
     assert_eq!(rights, expected(&[&written[..], &seen].concat()));
 }

@@ -138,7 +138,8 @@ fn a_job_that_cannot_start_is_noticed_in_time() {
 fn what_was_released_goes_on_being_released() {
     let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
     let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
-    let expected = Launch { operation: Operation::Release, request: None, attempt: 2, after_lost_work: false };
+    let expected =
+        Launch { operation: Operation::Release, request: None, attempt: 2, after_lost_work: false };
     assert_eq!(decide(&deleted), Decision::Launch(expected));
     assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
 }

@@ -65,6 +65,11 @@ impl World {
             tls_ca: None,
             tls_certificate: None,
             tls_key: None,
+            request: None,
+            s3_access_key_id: None,
+            s3_secret_access_key: None,
+            s3_session_token: None,
+            decryption_key: None,
         }
     }
 
