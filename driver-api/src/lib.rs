@@ -13,7 +13,11 @@ pub mod secret;
 pub mod container;
 
 #[cfg(feature = "container")]
-#[allow(dead_code, reason = "the runs that back up and restore use it, and are not written yet")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the runs that back up and restore use it, and are not written yet"
+)]
 pub(crate) mod store;
 
 #[cfg(any(test, feature = "testkit"))]

@@ -78,7 +78,8 @@ impl Client {
     /// there is no such object, or none of these bytes.
     pub(super) async fn get_range(&self, key: &str, start: u64, length: u64) -> Result<Option<(Bytes, u64)>> {
         let end = Some((start + length).saturating_sub(1));
-        let answer = self.repeat(|bucket| send_whole(bucket, key, Command::GetObjectRange { start, end })).await;
+        let answer =
+            self.repeat(|bucket| send_whole(bucket, key, Command::GetObjectRange { start, end })).await;
         match answer {
             Err(fault) if fault.status == Some(416) => Ok(None),
             answer => {
@@ -86,7 +87,7 @@ impl Client {
                 Ok(answer.map(|(headers, body)| {
                     let range = headers.get("content-range").and_then(|range| range.to_str().ok());
                     let whole = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-                    let whole = whole.unwrap_or(start + u64::try_from(body.len()).unwrap_or(u64::MAX));
+                    let whole = whole.unwrap_or_else(|| start + body.len() as u64);
                     (body, whole)
                 }))
             }
@@ -107,7 +108,8 @@ impl Client {
 
     /// Writes the object.
     pub(super) async fn put(&self, key: &str, content: &[u8]) -> Result<()> {
-        let answer = self.repeat(|bucket| send_whole(bucket, key, put_command(content, HeaderMap::new()))).await;
+        let answer =
+            self.repeat(|bucket| send_whole(bucket, key, put_command(content, HeaderMap::new()))).await;
         answer.map(drop).map_err(|fault| self.explain(&fault, "write", key))
     }
 
@@ -117,11 +119,15 @@ impl Client {
     pub(super) async fn put_if_absent(&self, key: &str, content: &[u8]) -> Result<Written> {
         let condition =
             HeaderMap::from_iter([(HeaderName::from_static("if-none-match"), HeaderValue::from_static("*"))]);
-        let answer = self.repeat(|bucket| send_whole(bucket, key, put_command(content, condition.clone()))).await;
+        let answer =
+            self.repeat(|bucket| send_whole(bucket, key, put_command(content, condition.clone()))).await;
         match answer {
             Ok(_) => {}
             Err(fault) if fault.status == Some(412) => {}
-            Err(fault) if fault.status == Some(501) || (fault.status == Some(400) && fault.code == "NotImplemented") => {
+            Err(fault)
+                if fault.status == Some(501)
+                    || (fault.status == Some(400) && fault.code == "NotImplemented") =>
+            {
                 if self.get(key).await?.is_none() {
                     self.put(key, content).await?;
                 }
@@ -133,7 +139,10 @@ impl Client {
             Some(found) => Ok(Written::Other(found)),
             None => Err(DriverError::new(
                 ErrorKind::StorageUnreachable,
-                format!("{key:?} was written to {:?} and is not there: the next run writes it again", self.target.bucket),
+                format!(
+                    "{key:?} was written to {:?} and is not there: the next run writes it again",
+                    self.target.bucket
+                ),
             )),
         }
     }
@@ -164,7 +173,9 @@ impl Client {
 
     /// Begins a multipart upload.
     pub(super) async fn begin_upload(&self, key: &str) -> Result<OpenUpload> {
-        let answer = self.repeat(async |bucket: Arc<Bucket>| Ok(bucket.initiate_multipart_upload(key, CONTENT_TYPE).await?));
+        let answer = self.repeat(async |bucket: Arc<Bucket>| {
+            Ok(bucket.initiate_multipart_upload(key, CONTENT_TYPE).await?)
+        });
         let answer = answer.await.map_err(|fault| self.explain(&fault, "begin an upload of", key))?;
         Ok(OpenUpload { key: key.to_owned(), id: answer.upload_id })
     }
@@ -173,7 +184,8 @@ impl Client {
     pub(super) async fn put_part(&self, upload: &OpenUpload, number: u32, content: &[u8]) -> Result<Part> {
         let answer = self.repeat(|bucket| {
             let multipart = Some(Multipart::new(number, &upload.id));
-            let command = Command::PutObject { content, content_type: CONTENT_TYPE, custom_headers: None, multipart };
+            let command =
+                Command::PutObject { content, content_type: CONTENT_TYPE, custom_headers: None, multipart };
             send_whole(bucket, &upload.key, command)
         });
         let action = format!("write part {number} of");
@@ -183,19 +195,30 @@ impl Client {
     }
 
     /// Makes the parts an object of `length` bytes.
-    pub(super) async fn complete_upload(&self, upload: &OpenUpload, parts: &[Part], length: u64) -> Result<()> {
+    pub(super) async fn complete_upload(
+        &self,
+        upload: &OpenUpload,
+        parts: &[Part],
+        length: u64,
+    ) -> Result<()> {
         let answer = self.repeat(|bucket| async move {
             let data = CompleteMultipartUploadData { parts: parts.to_vec() };
             let command = Command::CompleteMultipartUpload { upload_id: &upload.id, data };
             let (_, body) = send_whole(bucket, &upload.key, command).await?;
             // The store may find an error after it has begun to answer with success.
             let body = String::from_utf8_lossy(&body);
-            if body.contains("CompleteMultipartUploadResult") { Ok(()) } else { Err(Fault::answer(200, &body)) }
+            if body.contains("CompleteMultipartUploadResult") {
+                Ok(())
+            } else {
+                Err(Fault::answer(200, &body))
+            }
         });
         match answer.await {
             Ok(()) => Ok(()),
             // An answer that was lost leaves a complete object, and no upload.
-            Err(fault) if fault.code == "NoSuchUpload" && self.head(&upload.key).await? == Some(length) => Ok(()),
+            Err(fault) if fault.code == "NoSuchUpload" && self.head(&upload.key).await? == Some(length) => {
+                Ok(())
+            }
             Err(fault) => Err(self.explain(&fault, "complete the upload of", &upload.key)),
         }
     }
@@ -209,7 +232,9 @@ impl Client {
 
     /// All uploads below `prefix` that are not complete.
     pub(super) async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
-        let pages = self.repeat(async |bucket: Arc<Bucket>| Ok(bucket.list_multiparts_uploads(Some(prefix), None).await?));
+        let pages = self.repeat(async |bucket: Arc<Bucket>| {
+            Ok(bucket.list_multiparts_uploads(Some(prefix), None).await?)
+        });
         let pages = pages.await.map_err(|fault| self.explain(&fault, "list the uploads below", prefix))?;
         let uploads = pages.into_iter().flat_map(|page| page.uploads);
         // Not every store minds the prefix.
@@ -253,7 +278,11 @@ impl Client {
 }
 
 /// Sends one request, and takes its answer whole.
-async fn send_whole(bucket: Arc<Bucket>, key: &str, command: Command<'_>) -> Result<(HeaderMap, Bytes), Fault> {
+async fn send_whole(
+    bucket: Arc<Bucket>,
+    key: &str,
+    command: Command<'_>,
+) -> Result<(HeaderMap, Bytes), Fault> {
     let head = matches!(command, Command::HeadObject);
     let request = ReqwestRequest::new(&bucket, key, command).await?;
     let answer = request.response().await?;

@@ -77,12 +77,16 @@ impl Decoding {
             self.check_stored(&mut stored, segment, &key)?;
         }
         let name = &self.stored.stream.info.name;
-        let right = plain.bytes == self.stored.stream.bytes && hex(&plain.hash.finalize()) == self.stored.sha256;
+        let right =
+            plain.bytes == self.stored.stream.bytes && hex(&plain.hash.finalize()) == self.stored.sha256;
         if right || matches!(self.opening, Opening::Sealed) {
             return Ok(());
         }
         let first = self.stored.segments.first().map(|segment| format!("{}/{}", self.folder, segment.key));
-        let what = format!("and what follows it do not give the {} bytes of stream {name:?}", self.stored.stream.bytes);
+        let what = format!(
+            "and what follows it do not give the {} bytes of stream {name:?}",
+            self.stored.stream.bytes
+        );
         Err(damaged(&self.client, first.as_deref().unwrap_or(&self.folder), &what))
     }
 

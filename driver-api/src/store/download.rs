@@ -42,10 +42,13 @@ impl Download {
     ) -> Result<Self> {
         let opening = match (&manifest.encryption, identities) {
             (None, _) => Opening::Plain,
-            (Some(encryption), Some(keys)) if keys.open(&encryption.recipients) => Opening::Keys(Arc::new(keys)),
+            (Some(encryption), Some(keys)) if keys.open(&encryption.recipients) => {
+                Opening::Keys(Arc::new(keys))
+            }
             (Some(encryption), keys) => {
                 let recipients = encryption.recipients.join(", ");
-                let given = if keys.is_some() { "the key that is given is another" } else { "no key is given" };
+                let given =
+                    if keys.is_some() { "the key that is given is another" } else { "no key is given" };
                 let message = format!(
                     "the backup in s3://{}/{folder} is encrypted to {recipients}, and {given}: give the private half of one of them",
                     client.target().bucket

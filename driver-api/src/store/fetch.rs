@@ -67,6 +67,7 @@ async fn piece(client: &Client, key: &str, start: u64, length: u64, whole: u64) 
 /// The error of an object that is not what was stored.
 pub(super) fn damaged(client: &Client, key: &str, what: &str) -> DriverError {
     let bucket = &client.target().bucket;
-    let message = format!("s3://{bucket}/{key} {what}: restore from another backup, and find out what changed it");
+    let message =
+        format!("s3://{bucket}/{key} {what}: restore from another backup, and find out what changed it");
     DriverError::new(ErrorKind::BackupDamaged, message)
 }

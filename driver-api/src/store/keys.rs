@@ -16,7 +16,8 @@ impl Recipients {
     pub(super) fn parse(texts: &[String]) -> Result<Self> {
         let keys = texts.iter().map(|text| {
             Recipient::from_str(text.trim()).map_err(|why| {
-                let message = format!("{text:?} is not an age X25519 recipient ({why}): make one with age-keygen");
+                let message =
+                    format!("{text:?} is not an age X25519 recipient ({why}): make one with age-keygen");
                 DriverError::new(ErrorKind::Invalid, message)
             })
         });

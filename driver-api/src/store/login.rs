@@ -37,7 +37,8 @@ impl Login {
     /// The target's login. It asks nobody yet.
     pub(super) fn new(target: &StoreTarget, timeout: Duration) -> Result<Self> {
         let invalid = |why: String| {
-            let message = format!("bucket {:?} at {} cannot be used: {why}", target.bucket, target.endpoint());
+            let message =
+                format!("bucket {:?} at {} cannot be used: {why}", target.bucket, target.endpoint());
             DriverError::new(ErrorKind::Invalid, message)
         };
         let region = Region::Custom { region: target.region.clone(), endpoint: target.endpoint() };
@@ -55,7 +56,8 @@ impl Login {
         let is_static = credentials.is_some();
         let anonymous = || Credentials::anonymous().map_err(|error| invalid(error.to_string()));
         let credentials = credentials.map_or_else(anonymous, Ok)?;
-        let mut bucket = *Bucket::new(&target.bucket, region, credentials).map_err(|error| invalid(error.to_string()))?;
+        let mut bucket =
+            *Bucket::new(&target.bucket, region, credentials).map_err(|error| invalid(error.to_string()))?;
         if target.path_style {
             bucket.set_path_style();
         }

@@ -129,10 +129,13 @@ impl StreamUpload {
                     return Ok(Stored { bytes, sha256, segments: std::mem::take(&mut self.segments) });
                 }
                 None => {
-                    let why = encoder.await.map_or_else(|error| error.to_string(), |result| {
-                        result.err().map_or_else(String::new, |error| error.to_string())
-                    });
-                    let message = format!("stream {name:?} of the dump was not finished ({why}): the next run makes the dump anew");
+                    let why = encoder.await.map_or_else(
+                        |error| error.to_string(),
+                        |result| result.err().map_or_else(String::new, |error| error.to_string()),
+                    );
+                    let message = format!(
+                        "stream {name:?} of the dump was not finished ({why}): the next run makes the dump anew"
+                    );
                     return Err(DriverError::new(ErrorKind::Internal, message));
                 }
             };
@@ -181,10 +184,10 @@ impl StreamUpload {
 
     /// Leaves no upload behind, as far as the store lets it.
     async fn clean_up(&mut self) {
-        if let Some(open) = self.open.take() {
-            if let Err(error) = self.destination.client.abort_upload(&open.upload).await {
-                tracing::warn!(error = error.chain(), "an upload is left: the next attempt ends it");
-            }
+        if let Some(open) = self.open.take()
+            && let Err(error) = self.destination.client.abort_upload(&open.upload).await
+        {
+            tracing::warn!(error = error.chain(), "an upload is left: the next attempt ends it");
         }
     }
 
@@ -195,6 +198,9 @@ impl StreamUpload {
 
 /// The error of what is under way when the attempt is given up.
 fn ended(destination: &Destination, name: &str) -> DriverError {
-    let message = format!("attempt {} of the backup was given up before stream {name:?} was stored", destination.attempt);
+    let message = format!(
+        "attempt {} of the backup was given up before stream {name:?} was stored",
+        destination.attempt
+    );
     DriverError::new(ErrorKind::Internal, message)
 }

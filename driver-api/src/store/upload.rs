@@ -104,10 +104,10 @@ impl Upload {
             Written::Ours => manifest,
             Written::Other(found) => Manifest::parse(&found, &self.manifest_url())?,
         };
-        if manifest.attempt == self.destination.attempt {
-            if let Err(error) = self.remove_others(&manifest).await {
-                tracing::warn!(error = error.chain(), "objects of other attempts are left beside the backup");
-            }
+        if manifest.attempt == self.destination.attempt
+            && let Err(error) = self.remove_others(&manifest).await
+        {
+            tracing::warn!(error = error.chain(), "objects of other attempts are left beside the backup");
         }
         Ok(manifest)
     }
@@ -193,7 +193,8 @@ impl Upload {
         let Destination { client, folder, .. } = &*self.destination;
         abort_uploads(client, &format!("{folder}/")).await?;
         let segments = manifest.streams.iter().flat_map(|stored| &stored.segments);
-        let mut ours: BTreeSet<String> = segments.map(|segment| format!("{folder}/{}", segment.key)).collect();
+        let mut ours: BTreeSet<String> =
+            segments.map(|segment| format!("{folder}/{}", segment.key)).collect();
         ours.insert(self.manifest_key());
         for key in client.list(&format!("{folder}/")).await?.into_keys() {
             if !ours.contains(&key) {
@@ -280,7 +281,8 @@ impl UploadWriter {
     }
 
     fn failed(&self) -> DriverError {
-        let message = format!("stream {:?} of the dump has failed: the next run makes the dump anew", self.info.name);
+        let message =
+            format!("stream {:?} of the dump has failed: the next run makes the dump anew", self.info.name);
         DriverError::new(ErrorKind::Internal, message)
     }
 }

@@ -1,9 +1,9 @@
 //! Whether a backup is what was written.
 
+use super::Store;
 use super::decode::Opening;
 use super::download::Download;
 use super::manifest::Manifest;
-use super::Store;
 use crate::dump::{Reader, Source};
 use crate::error::Result;
 use crate::secret::Secret;
