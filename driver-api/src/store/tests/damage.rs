@@ -5,6 +5,11 @@ use age::secrecy::ExposeSecret;
 use super::*;
 use crate::error::{DriverError, ErrorKind};
 
+/// A store that begins a new object as often as it can.
+fn cut_often(target: &StoreTarget) -> Store {
+    Store::with(target.clone(), HASTY, Sizes { segment: 1, ..SMALL }).unwrap()
+}
+
 /// What a backup with that change says to a check and to a load, which must say the same.
 async fn said(store: &Store, manifest: &Manifest, identity: Option<&Secret>) -> DriverError {
     let checked = store.verify(LOCATION, manifest, identity).await.unwrap_err();
@@ -20,7 +25,7 @@ async fn said(store: &Store, manifest: &Manifest, identity: Option<&Secret>) -> 
 async fn what_is_changed_cut_short_or_gone_is_named() {
     let key = age::x25519::Identity::generate();
     let secret = Secret::new(key.to_string().expose_secret());
-    let content = noise(1, 7 << 20);
+    let content = noise(1, 1 << 20);
     let ways: [(&[String], Option<&Secret>); 3] = [
         (&[], None),
         (&[key.to_public().to_string()], Some(&secret)),
@@ -28,7 +33,7 @@ async fn what_is_changed_cut_short_or_gone_is_named() {
     ];
     for (recipients, identity) in ways {
         let target = bucket().await;
-        let (store, client) = (store(&target), client(&target));
+        let (store, client) = (cut_often(&target), client(&target));
         let manifest = back_up(&store, recipients, &[("t", content.clone())]).await.unwrap();
         let segment = format!("dumps/{LOCATION}/{}", manifest.streams[0].segments[1].key);
         let stored = client.get(&segment).await.unwrap().unwrap();
@@ -60,8 +65,8 @@ async fn what_is_changed_cut_short_or_gone_is_named() {
 #[tokio::test]
 async fn plain_bytes_are_checked_beside_stored_ones() {
     let target = bucket().await;
-    let store = store(&target);
-    let manifest = back_up(&store, &[], &[("t", noise(1, 14 << 20)), ("u", Bytes::new())]).await.unwrap();
+    let store = cut_often(&target);
+    let manifest = back_up(&store, &[], &[("t", noise(1, 1 << 20)), ("u", Bytes::new())]).await.unwrap();
     let mut changes: Vec<Manifest> = vec![manifest.clone(); 4];
     changes[0].streams[0].segments.swap(0, 1);
     changes[1].streams[0].segments.pop();

@@ -45,13 +45,15 @@ async fn a_store_that_refuses_says_why_and_what_to_do() {
         ),
     ];
     for (target, kind, sentence) in cases {
-        let store = store(&target);
+        let patience = Patience { total: HASTY.longest, ..HASTY };
+        let store = Store::with(target.clone(), patience, SMALL).unwrap();
+        let client = Client::new(target.clone(), patience).unwrap();
         let errors = [
             store.begin(LOCATION, None, &[]).await.unwrap_err(),
             store.read_manifest(LOCATION).await.unwrap_err(),
             store.delete(LOCATION).await.unwrap_err(),
-            client(&target).put("a", b"a").await.unwrap_err(),
-            client(&target).begin_upload("a").await.unwrap_err(),
+            client.put("a", b"a").await.unwrap_err(),
+            client.begin_upload("a").await.unwrap_err(),
         ];
         for error in errors {
             let message = error.chain();
