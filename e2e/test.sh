@@ -49,14 +49,16 @@ conformance_servers() {
 
 # store_server: an S3 server on loopback, for as long as this script runs; its address goes to the tests.
 store_server() {
-  local address=127.0.0.1:${DB_OPERATOR_TEST_S3_PORT:-7071} try
+  local port=7071 address try
   ensure_set versitygw || return
+  # The first port that nobody answers on.
+  while (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do ((port += 1)); done
+  address=127.0.0.1:$port
   mkdir -p "$report/s3/buckets" "$report/s3/accounts"
   ROOT_ACCESS_KEY=test ROOT_SECRET_KEY=testsecret "$(program_folder versitygw)/versitygw" --port "$address" --quiet \
     --region eu-west-1 --iam-dir "$report/s3/accounts" posix "$report/s3/buckets" >"$report/s3/log" 2>&1 &
   store_pid=$!
   for ((try = 0; try < 100; try++)); do
-    # Whoever else has the port would answer too.
     kill -0 "$store_pid" 2>/dev/null || break
     if curl --silent --output /dev/null --max-time 1 "http://$address/"; then
       export DB_OPERATOR_TEST_S3=http://$address
