@@ -4,6 +4,8 @@ set -uo pipefail
 
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+# shellcheck source=e2e/cluster/programs.sh
+source "$here/programs.sh"
 set +e
 cd "$checkout" || exit 1
 
@@ -44,6 +46,34 @@ conformance_servers() {
   done
   echo "${servers[*]}"
 }
+
+# store_server: an S3 server on loopback, for as long as this script runs; its address goes to the tests.
+store_server() {
+  local port=7071 address try
+  ensure_set versitygw || return
+  # The first port that nobody answers on.
+  while (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do ((port += 1)); done
+  address=127.0.0.1:$port
+  mkdir -p "$report/s3/buckets" "$report/s3/accounts"
+  ROOT_ACCESS_KEY=test ROOT_SECRET_KEY=testsecret "$(program_folder versitygw)/versitygw" --port "$address" --quiet \
+    --region eu-west-1 --iam-dir "$report/s3/accounts" posix "$report/s3/buckets" >"$report/s3/log" 2>&1 &
+  store_pid=$!
+  for ((try = 0; try < 100; try++)); do
+    kill -0 "$store_pid" 2>/dev/null || break
+    if curl --silent --output /dev/null --max-time 1 "http://$address/"; then
+      export DB_OPERATOR_TEST_S3=http://$address
+      return 0
+    fi
+    sleep 0.1
+  done
+  note "the S3 server does not answer on $address"
+  cat "$report/s3/log"
+  return 1
+}
+
+store_pid=
+trap '[[ -z $store_pid ]] || kill "$store_pid" 2>/dev/null' EXIT
+store_server || ((failed += 1))
 
 suite "unit, model and contract" cargo test --all-features --lib --bins --tests --exclude db-operator-e2e --workspace \
   --exclude db-operator-driver-postgresql

@@ -87,7 +87,7 @@ impl Client {
                 Ok(answer.map(|(headers, body)| {
                     let range = headers.get("content-range").and_then(|range| range.to_str().ok());
                     let whole = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-                    let whole = whole.unwrap_or(start + u64::try_from(body.len()).unwrap_or(u64::MAX));
+                    let whole = whole.unwrap_or_else(|| start + body.len() as u64);
                     (body, whole)
                 }))
             }

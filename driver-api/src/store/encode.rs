@@ -74,7 +74,7 @@ pub(super) fn encode(encoding: &Encoding, mut plain: Receiver<Plain>, ends: Ends
         hash.update(&chunk);
         let mut object = match state {
             State::Within(object) => object,
-            State::Between(ends) => Object::begin(encoding, ends)?,
+            State::Between(ends) => Box::new(Object::begin(encoding, ends)?),
         };
         object.writer.write_all(&chunk)?;
         let full = object.stored.get() >= encoding.segment;
@@ -93,7 +93,7 @@ enum State {
     /// Between two objects.
     Between(Ends),
     /// Within one.
-    Within(Object),
+    Within(Box<Object>),
 }
 
 /// An object that is being written.

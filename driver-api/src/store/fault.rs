@@ -52,7 +52,9 @@ impl Fault {
                 | "OperationAborted"
                 | "ConditionalRequestConflict",
             )
-            | (Some(408 | 429), _) => true,
+            | (Some(408 | 429), _)
+            // An answer of success that lacks what it should hold.
+            | (Some(200), "") => true,
             (Some(status), _) => status >= 500 && status != 501,
             (None, _) => !self.is_untrusted(),
         }
@@ -98,7 +100,7 @@ impl Fault {
                 ErrorKind::StorageDenied,
                 "correct the access key or its secret in the store's credentials".to_owned(),
             ),
-            (Some(401 | 403), _) | (_, "ExpiredToken") => (
+            (Some(401 | 403), _) | (_, "AccessDenied" | "AllAccessDisabled" | "ExpiredToken") => (
                 ErrorKind::StorageDenied,
                 "give the access key the rights to list, read, write and delete there, or renew it".to_owned(),
             ),
@@ -198,9 +200,14 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_stays() {
         let fault = |status, code: &str| Fault::answer(status, &format!("<Code>{code}</Code>"));
-        for (status, code) in
-            [(500, ""), (503, "SlowDown"), (429, ""), (200, "InternalError"), (400, "RequestTimeout")]
-        {
+        for (status, code) in [
+            (500, ""),
+            (503, "SlowDown"),
+            (429, ""),
+            (200, "InternalError"),
+            (200, ""),
+            (400, "RequestTimeout"),
+        ] {
             assert!(fault(status, code).passes(), "{status} {code}");
         }
         for (status, code) in

@@ -23,6 +23,14 @@ mod retry;
 mod stream;
 mod target;
 #[cfg(all(test, feature = "conformance"))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail on the spot"
+)]
 mod tests;
 mod upload;
 mod verify;

@@ -184,10 +184,10 @@ impl StreamUpload {
 
     /// Leaves no upload behind, as far as the store lets it.
     async fn clean_up(&mut self) {
-        if let Some(open) = self.open.take() {
-            if let Err(error) = self.destination.client.abort_upload(&open.upload).await {
-                tracing::warn!(error = error.chain(), "an upload is left: the next attempt ends it");
-            }
+        if let Some(open) = self.open.take()
+            && let Err(error) = self.destination.client.abort_upload(&open.upload).await
+        {
+            tracing::warn!(error = error.chain(), "an upload is left: the next attempt ends it");
         }
     }
 

@@ -106,10 +106,10 @@ impl Upload {
             Written::Ours => manifest,
             Written::Other(found) => Manifest::parse(&found, &self.manifest_url())?,
         };
-        if manifest.attempt == self.destination.attempt {
-            if let Err(error) = self.remove_others(&manifest).await {
-                tracing::warn!(error = error.chain(), "objects of other attempts are left beside the backup");
-            }
+        if manifest.attempt == self.destination.attempt
+            && let Err(error) = self.remove_others(&manifest).await
+        {
+            tracing::warn!(error = error.chain(), "objects of other attempts are left beside the backup");
         }
         Ok(manifest)
     }
