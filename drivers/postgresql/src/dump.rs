@@ -43,7 +43,8 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
         mover.talk.run(&sql::data::rollback(), "cannot end the dump", Carries::Ours).await?;
     }
     let details = serde_json::to_value(&contents).map_err(|error| {
-        driver_api::DriverError::new(driver_api::ErrorKind::Internal, "cannot describe the dump").with_source(error)
+        driver_api::DriverError::new(driver_api::ErrorKind::Internal, "cannot describe the dump")
+            .with_source(error)
     })?;
     Ok(Description { server_version, tool_version, snapshot: Some(position), details })
 }

@@ -170,8 +170,18 @@ mod tests {
     #[test]
     fn quotes_of_all_kinds_are_one_token() {
         for text in [
-            "'a;b'", "'it''s'", "'back\\'", "E'it\\'s'", "e'a''b\\\\'", "$$a;b$$", "$x$ $$ $y$ $x$", "$_1é$;$_1é$",
-            "E'\\''", "''", "$$$$", "$a$$a$",
+            "'a;b'",
+            "'it''s'",
+            "'back\\'",
+            "E'it\\'s'",
+            "e'a''b\\\\'",
+            "$$a;b$$",
+            "$x$ $$ $y$ $x$",
+            "$_1é$;$_1é$",
+            "E'\\''",
+            "''",
+            "$$$$",
+            "$a$$a$",
         ] {
             assert_eq!(kinds(text), [(Kind::Text, text)], "{text}");
         }

@@ -9,7 +9,9 @@ use driver_api::{DriverError, ErrorKind, Result};
 use futures::SinkExt;
 
 use crate::connect::Talk;
-use crate::contents::{AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS};
+use crate::contents::{
+    AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS,
+};
 use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -132,7 +134,11 @@ pub(crate) async fn run(mover: &Mover, stream: &str, statement: &str, facts: &Fa
 }
 
 /// Loads one table after the other, until none is left.
-async fn rows<S: Source>(mover: &Mover, queue: &Mutex<VecDeque<(TableStream, u64)>>, source: &S) -> Result<()> {
+async fn rows<S: Source>(
+    mover: &Mover,
+    queue: &Mutex<VecDeque<(TableStream, u64)>>,
+    source: &S,
+) -> Result<()> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((table, rows)) = next() {
         table_rows(mover, &table, rows, source).await?;

@@ -70,7 +70,7 @@ async fn end_sessions(talk: &Talk, layout: &Layout, doing: &str) -> Result<Optio
     let binds = [(database as _, Type::TEXT)];
     let entering = talk.rows(ENTERING, &binds, doing).await?;
     let sessions = talk.rows(SESSIONS, &binds, doing).await?;
-    let Some(row) = entering.first().or(sessions.first()) else { return Ok(None) };
+    let Some(row) = entering.first().or_else(|| sessions.first()) else { return Ok(None) };
     let who: String = talk.cell(row, 0)?;
     match talk.rows(END, &binds, doing).await {
         Ok(_) => Ok(Some(who)),
@@ -100,7 +100,11 @@ const WRITERS: &str = "SELECT format('prepared transaction %L of %I', gid, owner
 async fn refuse_what_writes_alone(talk: &Talk, layout: &Layout, doing: &str) -> Result<()> {
     let rows = talk.rows(WRITERS, &[(&layout.database, Type::TEXT)], doing).await?;
     let objects = rows.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
-    if objects.is_empty() { Ok(()) } else { Err(in_the_way(&objects, "this", &DriverError::new(ErrorKind::InUse, doing))) }
+    if objects.is_empty() {
+        Ok(())
+    } else {
+        Err(in_the_way(&objects, "this", &DriverError::new(ErrorKind::InUse, doing)))
+    }
 }
 
 /// Says that what writes or holds the database is in the way.

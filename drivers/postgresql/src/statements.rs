@@ -94,7 +94,8 @@ impl Splitter {
             };
             let is_at_begin = self.begin == self.read;
             let text = rest.get(..length).unwrap_or_default();
-            let is_end = kind == Kind::Other(b';') && self.nesting.parentheses == 0 && self.nesting.blocks == 0;
+            let is_end =
+                kind == Kind::Other(b';') && self.nesting.parentheses == 0 && self.nesting.blocks == 0;
             if is_end {
                 let statement = self.cut(self.read)?;
                 self.read += length;
@@ -188,25 +189,36 @@ mod tests {
         assert_split(&format!("{function};\nSELECT 2;"), &[function, "SELECT 2"]);
         let procedure = "CREATE PROCEDURE p() BEGIN ATOMIC INSERT INTO \"end\" VALUES ('end;'); END";
         assert_split(&format!("{procedure};SELECT 2;"), &[procedure, "SELECT 2"]);
-        let quoted = "CREATE FUNCTION \"begin\"() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1 AS \"case\"; END";
+        let quoted =
+            "CREATE FUNCTION \"begin\"() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1 AS \"case\"; END";
         assert_split(&format!("{quoted};SELECT 2;"), &[quoted, "SELECT 2"]);
     }
 
     #[test]
     fn begin_elsewhere_is_a_statement() {
         assert_split("BEGIN;\nSELECT 1;\nEND;\nCOMMIT;", &["BEGIN", "SELECT 1", "END", "COMMIT"]);
-        assert_split("CREATE TABLE begin (case int); SELECT 1;", &["CREATE TABLE begin (case int)", "SELECT 1"]);
+        assert_split(
+            "CREATE TABLE begin (case int); SELECT 1;",
+            &["CREATE TABLE begin (case int)", "SELECT 1"],
+        );
     }
 
     #[test]
     fn a_rule_has_semicolons_in_parentheses() {
-        let rule = "CREATE RULE r AS ON INSERT TO t DO ( INSERT INTO a VALUES (1); INSERT INTO b VALUES (')'); )";
+        let rule =
+            "CREATE RULE r AS ON INSERT TO t DO ( INSERT INTO a VALUES (1); INSERT INTO b VALUES (')'); )";
         assert_split(&format!("{rule};SELECT 1;"), &[rule, "SELECT 1"]);
     }
 
     #[test]
     fn what_does_not_end_is_damaged() {
-        for text in ["SELECT 1", "SELECT 'x;", "SELECT $$;", "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1;", "SELECT (;"] {
+        for text in [
+            "SELECT 1",
+            "SELECT 'x;",
+            "SELECT $$;",
+            "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1;",
+            "SELECT (;",
+        ] {
             for length in 1..=text.len() {
                 assert_eq!(split(text, length).unwrap_err().kind(), ErrorKind::BackupDamaged, "{text}");
             }

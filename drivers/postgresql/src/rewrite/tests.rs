@@ -32,7 +32,10 @@ fn roles_have_their_new_names() {
             "GRANT ALL(\"orders_a\",\"to\") ON TABLE x TO orders_b WITH GRANT OPTION",
             "GRANT ALL(\"orders_a\",\"to\") ON TABLE x TO \"new\"\"one_b\" WITH GRANT OPTION",
         ),
-        ("REVOKE ALL ON SCHEMA \"orders_rw\" FROM \"orders_rw\"", "REVOKE ALL ON SCHEMA \"orders_rw\" FROM \"new\"\"one_rw\""),
+        (
+            "REVOKE ALL ON SCHEMA \"orders_rw\" FROM \"orders_rw\"",
+            "REVOKE ALL ON SCHEMA \"orders_rw\" FROM \"new\"\"one_rw\"",
+        ),
         ("GRANT ALL ON SCHEMA x TO PUBLIC", "GRANT ALL ON SCHEMA x TO PUBLIC"),
         ("GRANT ALL ON SCHEMA x TO \"other\"", "GRANT ALL ON SCHEMA x TO \"other\""),
         (
@@ -95,7 +98,10 @@ fn only_indexes_and_keys_run_beside_others() {
         ("CREATE UNIQUE INDEX \"i\" ON ONLY \"s\".\"t.x\" USING \"btree\" (\"a\")", Some("s.t.x")),
         ("ALTER TABLE ONLY \"s\".\"t\"\n    ADD CONSTRAINT \"k\" PRIMARY KEY (\"a\")", Some("s.t")),
         ("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" UNIQUE (\"a\")", Some("s.t")),
-        ("ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY (\"a\") REFERENCES \"s\".\"u\"(\"a\")", None),
+        (
+            "ALTER TABLE ONLY \"s\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY (\"a\") REFERENCES \"s\".\"u\"(\"a\")",
+            None,
+        ),
         ("ALTER INDEX \"s\".\"i\" ATTACH PARTITION \"s\".\"j\"", None),
         ("ALTER TABLE \"s\".\"t\" CLUSTER ON \"unique\"", None),
         ("COMMENT ON INDEX \"s\".\"i\" IS 'CREATE INDEX'", None),

@@ -57,7 +57,10 @@ impl Case {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).replace(self.name(), "NAME");
-        let lines = text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+        // The roles of a policy have no order.
+        let text = text.replace("NAME_b, NAME_a", "NAME_a, NAME_b");
+        let lines =
+            text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -85,7 +88,7 @@ impl Case {
     }
 }
 
-fn assert_same(source: &str, clone: &str) {
+pub(crate) fn assert_same(source: &str, clone: &str) {
     let (source, clone): (Vec<_>, Vec<_>) = (source.lines().collect(), clone.lines().collect());
     for (at, (one, other)) in source.iter().zip(&clone).enumerate() {
         assert_eq!(one, other, "line {at} after:\n{}", source[at.saturating_sub(15)..at].join("\n"));
@@ -152,7 +155,6 @@ rules! {
         assert_eq!(clone.server().text(clone.name(), sum).await, case.server().text(case.name(), sum).await);
     }
 
-    /// Rows of an extension's own table that the tenant added.
     async fn settings_of_the_tenant_do_not_change_what_is_dumped(context) {
         let (case, clone) = (context.case("orders"), context.case("the_clone"));
         case.ensure_present().await;
@@ -172,7 +174,10 @@ rules! {
             clone.run("postgres", &format!("ALTER DATABASE {{db}} SET {setting}; ALTER ROLE {{b}} SET {setting}")).await;
         }
         clone.try_load(&dump).await.unwrap();
-        let all = "SELECT md5(t::text) FROM public.t";
+        for case in [&case, &clone] {
+            case.run("postgres", "ALTER DATABASE {db} RESET ALL").await;
+        }
+        let all = "SELECT t::text FROM public.t";
         assert_eq!(clone.server().text(clone.name(), all).await, case.server().text(case.name(), all).await);
     }
 
@@ -216,7 +221,7 @@ rules! {
         clone.restore(&case.dump().await).await;
         let seen = clone.server().text(clone.name(), "SELECT string_agg(DISTINCT who, ',') FROM public.seen").await;
         let standby = &clone.target.standby_login;
-        assert_eq!(seen, Some(format!("{standby} {standby}")));
+        assert_eq!(seen, Some(format!("{standby} {}_rw", clone.name())));
         let mut session = clone.session().await;
         let presence = PostgresqlDriver.observe(&mut session, &clone.target, Some(&clone.desired)).await.unwrap();
         assert_eq!(presence, Presence::Ours { database: true, differences: vec![] });

@@ -8,6 +8,7 @@ use driver_api::testkit::MemorySink;
 use driver_api::{Driver, ErrorKind, Result};
 use tokio::sync::Notify;
 
+use crate::dump::assert_same;
 use crate::harness::{Case, assert_error};
 use crate::interrupt::killed_after;
 
@@ -159,19 +160,11 @@ rules! {
         let end = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'db-operator'";
         let error = dump_with(&case, || async {
             let ended = case.server().text(case.name(), end).await.unwrap();
-            assert_eq!(ended, "4");
+            // The programs may have written all and be gone.
+            assert!(matches!(ended.as_str(), "2" | "3" | "4"), "{ended}");
         }).await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Internal), "{}", error.chain());
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{}", error.chain());
         assert!(!error.chain().contains(&case.server().password), "{}", error.chain());
-        let programs = "AND query LIKE '%pg_catalog%'";
-        let error = dump_with(&case, || async {
-            case.server().text(case.name(), &format!("{end} {programs}")).await;
-            // Those that wait with their output.
-            case.server().text(case.name(), &format!("{end} AND state = 'idle in transaction' AND query NOT LIKE '%SNAPSHOT%'")).await;
-        }).await;
-        if let Err(error) = error {
-            assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Internal), "{}", error.chain());
-        }
         case.assert_no_session().await;
     }
 
@@ -187,7 +180,7 @@ rules! {
             clone.ensure_absent().await;
         }
         clone.restore(&dump).await;
-        assert_eq!(case.picture(), clone.picture());
+        assert_same(&case.picture(), &clone.picture());
     }
 
     async fn a_load_counts_the_rows(context) {
@@ -208,7 +201,7 @@ rules! {
         rows(&case, 1000).await;
         let clone = clone.with_parameters(serde_json::json!({"connectionLimit": 1}));
         clone.restore(&case.dump().await).await;
-        assert_eq!(case.picture(), clone.picture());
+        assert_same(&case.picture(), &clone.picture());
     }
 }
 
@@ -244,6 +237,3 @@ impl driver_api::dump::Reader for ShortReader {
         Ok(self.0.take().filter(|text| !text.is_empty()).map(Into::into))
     }
 }
-
-
-

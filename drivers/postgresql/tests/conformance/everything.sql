@@ -80,7 +80,7 @@ ALTER TABLE customers CLUSTER ON customers_pkey;
 CREATE TABLE secret (owner name, what text);
 INSERT INTO secret VALUES ('a', 'x'), ('b', 'y');
 ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
-CREATE POLICY "{A} reads; TO" ON secret FOR SELECT TO {a}, {b} USING (owner = current_user OR what LIKE 'TO {a} USING');
+CREATE POLICY "{A} reads; TO" ON secret FOR SELECT TO {a}, {b} USING (owner = current_user OR what LIKE 'TO orders_a USING');
 CREATE POLICY all_of_group ON secret TO {rw} USING (true) WITH CHECK (what IS NOT NULL);
 CREATE VIEW names AS SELECT id, name, classify(n) FROM customers WHERE name <> ';' WITH LOCAL CHECK OPTION;
 CREATE MATERIALIZED VIEW zz_first AS SELECT count(*) AS c FROM customers;

@@ -20,7 +20,8 @@ impl Case {
 fn writer(case: Case, stop: Arc<AtomicBool>, acknowledged: Arc<AtomicI32>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while !stop.load(Ordering::SeqCst) {
-            let Ok(client) = case.server().log_in(&case.target.active_login, PASSWORD, case.name()).await else {
+            let Ok(client) = case.server().log_in(&case.target.active_login, PASSWORD, case.name()).await
+            else {
                 continue;
             };
             for _ in 0..3 {
