@@ -70,7 +70,7 @@ async fn end_sessions(talk: &Talk, layout: &Layout, doing: &str) -> Result<Optio
     let binds = [(database as _, Type::TEXT)];
     let entering = talk.rows(ENTERING, &binds, doing).await?;
     let sessions = talk.rows(SESSIONS, &binds, doing).await?;
-    let Some(row) = entering.first().or(sessions.first()) else { return Ok(None) };
+    let Some(row) = entering.first().or_else(|| sessions.first()) else { return Ok(None) };
     let who: String = talk.cell(row, 0)?;
     match talk.rows(END, &binds, doing).await {
         Ok(_) => Ok(Some(who)),

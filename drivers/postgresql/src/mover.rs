@@ -1,12 +1,12 @@
 //! Sessions that move data, with the tenant's rights only.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use driver_api::{DriverError, ErrorKind, Login, Result, Secret};
 use rustls::crypto::ring;
 use tokio::task::AbortHandle;
 
-use crate::connect::{Dialer, MOVING, Talk};
+use crate::connect::{Talk, moving};
 use crate::driver::Session;
 use crate::fault::{Carries, Refusal};
 use crate::layout::Layout;
@@ -36,22 +36,33 @@ impl fmt::Debug for Mover {
 impl Mover {
     /// A session of the administrator that reads as the group role. Nothing of the tenant's runs in it: it reads
     /// tables and the catalog.
+<<<<<<< HEAD
     pub(crate) async fn reading(dialer: &Dialer, layout: &Layout) -> Result<Self> {
         let opened = Self::open(dialer, layout, dialer.admin()).await;
         let mover = opened
             .map_err(|refusal| refusal.at(&dialer.place(&dialer.admin().username, &layout.database)))?;
         mover.prepare(layout, true).await
+=======
+    pub(crate) async fn reading(session: &Session, layout: &Layout) -> Result<Self> {
+        let admin = session.dialer.admin();
+        let opened = Self::open(session, layout, admin).await;
+        let mover =
+            opened.map_err(|refusal| refusal.at(&session.dialer.place(&admin.username, &layout.database)))?;
+        let doing = "cannot pin the settings of a session";
+        mover.talk.run(&data::refuse_views(), doing, Carries::Ours).await?;
+        mover.act_as_group(layout).await
+>>>>>>> pgdump
     }
 
-    async fn open(dialer: &Dialer, layout: &Layout, login: &Login) -> std::result::Result<Self, Refusal> {
-        let (talk, connection) = dialer.open_with(login, &layout.database, MOVING).await?;
+    async fn open(session: &Session, layout: &Layout, login: &Login) -> std::result::Result<Self, Refusal> {
+        let options = moving(session.administrator.version);
+        let (talk, connection) = session.dialer.open_with(login, &layout.database, &options).await?;
         Ok(Self { talk, connection })
     }
 
-    async fn prepare(self, layout: &Layout, reads_only: bool) -> Result<Self> {
-        let doing = format!("cannot act as {}", layout.group);
-        self.talk.run(&data::pin_newer_settings(reads_only), &doing, Carries::Ours).await?;
+    async fn act_as_group(self, layout: &Layout) -> Result<Self> {
         let group = Ident::new(&layout.group);
+        let doing = format!("cannot act as {}", layout.group);
         self.talk.run(&data::act_as_group(&group), &doing, Carries::Ours).await?;
         Ok(self)
     }
@@ -73,19 +84,23 @@ pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover
         sql::alter_role(&standby, Attribute::Login),
     ];
     talk.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
-    let first = Mover::open(dialer, layout, &login).await;
-    let second = if first.is_ok() { Some(Mover::open(dialer, layout, &login).await) } else { None };
+    let first = Mover::open(session, layout, &login).await;
+    let second = if first.is_ok() { Some(Mover::open(session, layout, &login).await) } else { None };
     // What dies before this leaves a login with a password that nobody knows; `observe` shows it.
     talk.run(&sql::alter_role(&standby, Attribute::NoLogin), &doing, Carries::Ours).await?;
     let place = dialer.place(&login.username, &layout.database);
-    let first = first.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?;
+    let first = first.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?;
     let second = match second {
         None => None,
         Some(Err(refusal)) if refusal.code() == Some("53300") => {
             tracing::info!("the connection limit lets one session load only");
             None
         }
+<<<<<<< HEAD
         Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?),
+=======
+        Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?),
+>>>>>>> pgdump
     };
     Ok((first, second))
 }
@@ -95,5 +110,9 @@ fn one_time_password() -> Result<Secret> {
     ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| {
         DriverError::new(ErrorKind::Internal, "the system has no random numbers for a password")
     })?;
-    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    let mut password = String::new();
+    for byte in bytes {
+        let _ = write!(password, "{byte:02x}");
+    }
+    Ok(Secret::new(password))
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::connect::{Dialer, MOVING};
+use crate::connect::{Dialer, moving};
 use crate::layout::Layout;
 
 /// Where Debian has the programs, one folder a major version.
@@ -24,6 +24,10 @@ const PROGRAMS_VARIABLE: &str = "DB_OPERATOR_POSTGRESQL_PROGRAMS";
 
 /// The public authorities, where the image and Debian have them.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How many milliseconds it waits for a lock that our own sessions hold already. Where it must wait, somebody
+/// stands before it who waits for us.
+const LOCK_WAIT: u32 = 2000;
 
 /// How much is given to a stream at once.
 const CHUNK: usize = 64 << 10;
@@ -71,7 +75,7 @@ impl Program {
         let mut files = Vec::new();
         command
             .args(["--format=plain", "--schema-only", "--no-owner", "--no-tablespaces", "--no-password"])
-            .args(["--encoding=UTF8", "--quote-all-identifiers", "--lock-wait-timeout=10000"])
+            .args(["--encoding=UTF8", "--quote-all-identifiers", &format!("--lock-wait-timeout={LOCK_WAIT}")])
             .arg(match section {
                 Section::BeforeData => "--section=pre-data",
                 Section::AfterData => "--section=post-data",
@@ -81,7 +85,7 @@ impl Program {
             // No secret: a dead peer is seen by these, which no variable sets.
             .arg("--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=900000")
             .env_clear()
-            .envs(environment(dialer.server(), layout, &mut files)?)
+            .envs(environment(dialer.server(), layout, server_major, &mut files)?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -163,6 +167,8 @@ fn meaning(complaint: &str) -> (ErrorKind, &'static str) {
             "give the database's group role that right, or make it the object's owner",
         ),
         ("lock timeout", ErrorKind::InUse, "end the session that holds the lock"),
+        // It bounds the wait for a lock by this, and nothing else.
+        ("statement timeout", ErrorKind::InUse, "end the session that holds the lock"),
         ("could not obtain lock", ErrorKind::InUse, "end the session that holds the lock"),
         ("server closed the connection", ErrorKind::Unreachable, "look at the server's log and the network"),
         ("terminating connection", ErrorKind::Unreachable, "look at the server's log"),
@@ -221,6 +227,7 @@ fn find(folder: &Path, server_major: i32) -> Result<PathBuf> {
 fn environment(
     server: &Server,
     layout: &Layout,
+    server_major: i32,
     files: &mut Vec<OwnedFd>,
 ) -> Result<Vec<(&'static str, OsString)>> {
     let tls = &server.tls;
@@ -230,7 +237,7 @@ fn environment(
         ("PGUSER", server.admin.username.clone().into()),
         ("PGPASSWORD", server.admin.password.expose().into()),
         ("PGDATABASE", layout.database.clone().into()),
-        ("PGOPTIONS", MOVING.into()),
+        ("PGOPTIONS", moving(server_major).into()),
         ("PGAPPNAME", "db-operator".into()),
         ("PGCONNECT_TIMEOUT", "10".into()),
         ("PGGSSENCMODE", "disable".into()),
@@ -310,6 +317,7 @@ mod tests {
                 ErrorKind::InsufficientPrivilege,
             ),
             ("ERROR:  canceling statement due to lock timeout", ErrorKind::InUse),
+            ("ERROR:  canceling statement due to statement timeout", ErrorKind::InUse),
             ("server closed the connection unexpectedly", ErrorKind::Unreachable),
             ("cache lookup failed", ErrorKind::Internal),
         ] {

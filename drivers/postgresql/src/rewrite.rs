@@ -34,10 +34,11 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
     let roles = match words.as_slice() {
         // The session's own limits hold; who it is does not change.
         ["set", name, ..] if name.ends_with("_timeout") => return None,
-        ["set" | "reset", "session", "authorization", ..] => return None,
-        ["create", "extension", ..] if facts.extensions.contains(&first_name(&parts, 2)?) => return None,
-        ["comment", "on", "extension", ..] => return None,
-        ["create", "schema", ..] if facts.schemas.contains(&first_name(&parts, 2)?) => return None,
+        ["set" | "reset", "session", "authorization", ..] | ["comment", "on", "extension", ..] => {
+            return None;
+        }
+        ["create", "extension", ..] if is_among(&facts.extensions, &parts) => return None,
+        ["create", "schema", ..] if is_among(&facts.schemas, &parts) => return None,
         ["grant", ..] => roles_after(&parts, 0, "to", &[]),
         ["revoke", ..] => roles_after(&parts, 0, "from", &[]),
         ["create", "policy", ..] => roles_after(&parts, 0, "to", &["using", "with"]),
@@ -123,11 +124,11 @@ fn leading_words(parts: &[Part<'_>]) -> Vec<String> {
     words.map(|(_, _, text)| text.to_ascii_lowercase()).collect()
 }
 
-/// The first name from there on, past `IF NOT EXISTS`.
-fn first_name(parts: &[Part<'_>], from: usize) -> Option<String> {
+/// Whether what is created, after two words and `IF NOT EXISTS`, is there.
+fn is_among(names: &[String], parts: &[Part<'_>]) -> bool {
     let skipped = |part: &&Part<'_>| ["if", "not", "exists"].iter().any(|word| is_word(part, word));
-    let (_, kind, text) = parts.iter().skip(from).find(|part| !skipped(part))?;
-    lexer::name(*kind, text)
+    let created = parts.iter().skip(2).find(|part| !skipped(part));
+    created.and_then(|(_, kind, text)| lexer::name(*kind, text)).is_some_and(|name| names.contains(&name))
 }
 
 /// The places of the names of roles: those after the keyword, outside of parentheses, up to one of `ends`.

@@ -2,7 +2,7 @@
 
 use driver_api::{DriverError, ErrorKind, Result};
 
-use crate::connect::{Dialer, Talk};
+use crate::connect::Talk;
 use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -69,8 +69,7 @@ const STATE: &str = "SELECT pg_export_snapshot(), pg_current_wal_lsn()::text, \
     FROM pg_database WHERE datname = current_database()";
 
 async fn attempt(session: &Session, layout: &Layout) -> Result<Taken> {
-    let dialer = &session.dialer;
-    let (first, second) = tokio::try_join!(Mover::reading(dialer, layout), Mover::reading(dialer, layout))?;
+    let (first, second) = tokio::try_join!(Mover::reading(session, layout), Mover::reading(session, layout))?;
     let listed = tables::list(&first.talk, false).await?;
     // To lock takes no snapshot. So the snapshot comes after the locks, and sees all that was committed before.
     for talk in [&first.talk, &second.talk] {
@@ -89,7 +88,7 @@ async fn attempt(session: &Session, layout: &Layout) -> Result<Taken> {
         return Ok(Taken::Moved("a table came, went or got another name".to_owned()));
     }
     second.talk.run(&data::see_snapshot(&snapshot), "cannot share the snapshot", Carries::Ours).await?;
-    let programs = programs(session, dialer, layout, &snapshot).await?;
+    let programs = programs(session, layout, &snapshot).await?;
     let (before, after) = match programs {
         Ok(programs) => programs,
         Err(why) => return Ok(Taken::Moved(why)),
@@ -110,12 +109,11 @@ async fn attempt(session: &Session, layout: &Layout) -> Result<Taken> {
 /// Starts both programs, or says which lock one of them did not get.
 async fn programs(
     session: &Session,
-    dialer: &Dialer,
     layout: &Layout,
     snapshot: &str,
 ) -> Result<std::result::Result<(Program, Program), String>> {
     let version = session.administrator.version;
-    let start = |section| Program::start(dialer, layout, version, section, snapshot);
+    let start = |section| Program::start(&session.dialer, layout, version, section, snapshot);
     match tokio::try_join!(start(Section::BeforeData), start(Section::AfterData)) {
         Ok(programs) => Ok(Ok(programs)),
         Err(error) if error.kind() == ErrorKind::InUse => Ok(Err(error.to_string())),

@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn what_reads_an_empty_one_stays_empty() {
-        assert_eq!(order(&[(1, true, true, &[2]), (2, false, true, &[3]), (3, true, false, &[])]), []);
+        assert_eq!(
+            order(&[(1, true, true, &[2]), (2, false, true, &[3]), (3, true, false, &[])]),
+            [0_u32; 0]
+        );
         assert_eq!(order(&[(1, true, true, &[1, 2]), (2, false, true, &[1])]), [1]);
     }
 }

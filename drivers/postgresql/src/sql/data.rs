@@ -33,15 +33,11 @@ pub(crate) fn act_as_group(group: &Ident) -> Sql {
     Sql(format!("SET ROLE {group}"))
 }
 
-// Those that some versions do not have would be errors in the startup packet. The last one keeps a view that was
-// put in a table's place from running its functions.
-const NEWER_SETTINGS: &str = "SELECT set_config(name, CASE WHEN unit IS NULL THEN 'view, foreign-table' ELSE '0' END, false) \
-    FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout', 'restrict_nonsystem_relation_kind')";
-
-/// Pins the settings that not every version has.
-pub(crate) fn pin_newer_settings(reads_only: bool) -> Sql {
-    let views = if reads_only { "" } else { " AND unit IS NOT NULL" };
-    Sql(format!("{NEWER_SETTINGS}{views}"))
+/// Keeps a view that somebody put in a table's place from running its functions, in the versions that can.
+pub(crate) fn refuse_views() -> Sql {
+    Sql("SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings \
+        WHERE name = 'restrict_nonsystem_relation_kind'"
+        .to_owned())
 }
 
 /// A transaction that sees one state of the database.

@@ -37,8 +37,11 @@ mod interrupt;
 
 mod absent;
 mod administrator;
+mod dump;
+mod dump_faults;
 mod faults;
 mod foreign;
+mod lockout;
 mod parameters;
 mod present;
 mod tenant;
