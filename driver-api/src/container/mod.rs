@@ -192,13 +192,14 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
 }
 
 async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    // The futures of what talks to a store are large.
     match run.assignment.operation {
-        Operation::Create => create::create(driver, run).await,
-        Operation::Delete => delete::delete(driver, run).await,
+        Operation::Create => Box::pin(create::create(driver, run)).await,
+        Operation::Delete => Box::pin(delete::delete(driver, run)).await,
         Operation::Release => delete::release::<D>(run).await,
-        Operation::Backup => backup::backup(driver, run).await,
-        Operation::BackupBeforeDelete => final_backup::final_backup(driver, run).await,
-        Operation::Restore => restore::restore(driver, run).await,
+        Operation::Backup => Box::pin(backup::backup(driver, run)).await,
+        Operation::BackupBeforeDelete => Box::pin(final_backup::final_backup(driver, run)).await,
+        Operation::Restore => Box::pin(restore::restore(driver, run)).await,
         Operation::Rotate => Err(DriverError::new(
             ErrorKind::Unsupported,
             "this version of the driver cannot rotate a password",

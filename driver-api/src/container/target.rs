@@ -11,7 +11,7 @@ pub(super) fn of_database(database: &Database) -> Result<S3Target> {
         DriverError::new(
             ErrorKind::Invalid,
             format!(
-                "Database {} has no spec.backupTo: say there where backups go",
+                "Database {} has no spec.backupTo: say there where backups go, or set spec.deletionPolicy to Delete or Retain",
                 database.metadata.name.as_deref().unwrap_or_default()
             ),
         )

@@ -88,8 +88,8 @@ async fn without_a_final_backup_the_database_stays_and_says_why() {
     world.api.delete();
     world.run(Operation::BackupBeforeDelete).await;
     let (_, reason, message) = world.condition("Stalled").unwrap();
-    assert_eq!(reason, "Unsupported");
-    assert!(message.contains("deletionPolicy"), "{message}");
+    assert_eq!(reason, "Invalid");
+    assert!(message.contains("backupTo") && message.contains("deletionPolicy"), "{message}");
     // The owner's word ends it.
     world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
     assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
@@ -105,8 +105,11 @@ async fn a_login_that_was_handed_out_keeps_the_database_even_before_it_is_called
     world.api.fault_at(usize::MAX, super::api_server::Fault::KilledAfter);
     assert!(world.login_works());
     world.api.delete();
-    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Unsupported);
+    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Superseded);
     assert_eq!(world.server.counts(), (1, 1));
+    // Now everybody can see that there may be rows, and the next run is the final backup.
+    assert!(world.api.database().unwrap()["status"]["createdAt"].is_string());
+    assert_failed(&world.run(Operation::BackupBeforeDelete).await, ErrorKind::Invalid);
 }
 
 #[tokio::test]
