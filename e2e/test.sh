@@ -80,7 +80,7 @@ suite "unit, model and contract" cargo test --all-features --lib --bins --tests 
 suite "documentation" cargo test --doc --all-features -p db-operator-driver-api
 suite "postgresql, without a server" cargo test -p db-operator-driver-postgresql
 
-if SERVERS="postgresql-15 postgresql-17 postgresql-18" "$here/up.sh" && "$here/release.sh"; then
+if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$here/release.sh"; then
   source "$checkout/.cluster/env.sh"
   DB_OPERATOR_TEST_POSTGRESQL=$(conformance_servers)
   export DB_OPERATOR_TEST_POSTGRESQL

@@ -5,8 +5,9 @@ use driver_api::api::{
     ValueSource,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::bucket::Bucket;
 use crate::server::{POSTGRESQL_17, Server};
 
 /// A Database on postgresql-17 with nothing set that has a default.
@@ -21,6 +22,7 @@ pub fn database(name: &str) -> Database {
         parameters: std::collections::BTreeMap::new(),
         deletion_policy: None,
         backup_to: None,
+        restore_from: None,
         secret_template: None,
     };
     Database::new(name, spec).on(POSTGRESQL_17)
@@ -34,6 +36,10 @@ fn from_secret(name: &str, key: &str) -> ValueSource {
     let reference = SecretKeyRef { name: name.to_owned(), key: key.to_owned() };
     let from = ValueFrom { secret_key_ref: Some(reference), aws_secret_key_ref: None };
     ValueSource { value: None, value_from: Some(from) }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap_or_else(|error| panic!("a test's own JSON: {error}"))
 }
 
 /// Changes to a Database under construction.
@@ -62,6 +68,12 @@ pub trait DatabaseFixture {
     /// With that deletion policy.
     #[must_use]
     fn deletion_policy(self, policy: DeletionPolicy) -> Self;
+    /// With backups to that bucket.
+    #[must_use]
+    fn backup_to(self, bucket: &Bucket) -> Self;
+    /// Made from the backup that the JSON says.
+    #[must_use]
+    fn restore_from(self, source: Value) -> Self;
     /// With that driver.
     #[must_use]
     fn driver(self, driver: &str) -> Self;
@@ -92,7 +104,7 @@ impl DatabaseFixture for Database {
     }
 
     fn tls(mut self, tls: Value) -> Self {
-        self.spec.connect.tls = serde_json::from_value(tls).unwrap_or_else(|error| panic!("tls: {error}"));
+        self.spec.connect.tls = parse(tls);
         self
     }
 
@@ -109,6 +121,16 @@ impl DatabaseFixture for Database {
 
     fn deletion_policy(mut self, policy: DeletionPolicy) -> Self {
         self.spec.deletion_policy = Some(policy);
+        self
+    }
+
+    fn backup_to(mut self, bucket: &Bucket) -> Self {
+        self.spec.backup_to = parse(json!({"s3": bucket.target()}));
+        self
+    }
+
+    fn restore_from(mut self, source: Value) -> Self {
+        self.spec.restore_from = parse(source);
         self
     }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests act as users, who write and delete what they like")]
 #![allow(clippy::panic, clippy::print_stderr, reason = "a test fails by panicking, and says what it saw")]
 
+mod bucket;
 mod chart;
 mod cluster;
 mod context;
@@ -14,9 +15,11 @@ mod database;
 mod history;
 mod namespace;
 mod reason;
+mod request;
 mod server;
 mod wait;
 
+pub use bucket::Bucket;
 pub use cluster::{
     OPERATOR_NAMESPACE, audit_log, client, client_as, helm, helm_with_values, kubectl, kubectl_with_input,
 };
@@ -25,5 +28,6 @@ pub use database::{DatabaseFixture, database};
 pub use history::History;
 pub use namespace::with_namespace;
 pub use reason::{ready, ready_message, ready_reason};
+pub use request::{backup, failed_because, restore};
 pub use server::{POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SERVERS, Server, address, login};
 pub use wait::{PATIENCE, SOON, until, until_any};

@@ -5,14 +5,17 @@
 #![allow(clippy::large_futures, reason = "a test's future is made once, and moved twice")]
 
 mod api;
+mod backups;
 mod credentials;
 mod deletion;
 mod docs;
 mod driver_pods;
+mod final_backups;
 mod lifecycle;
 mod operator;
 mod people;
 mod rbac;
 mod refusals;
 mod repair;
+mod restores;
 mod secrecy;
