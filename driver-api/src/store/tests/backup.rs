@@ -222,6 +222,13 @@ async fn an_attempt_that_is_given_up_leaves_no_upload() {
     keys_and_no_uploads(&target).await;
     let error = writer.finish(None).await.unwrap_err();
     assert!(error.to_string().contains("given up"), "{error}");
+
+    let upload = store(&target).begin(LOCATION, None, &[]).await.unwrap();
+    write(&upload, "t", &noise(1, 1000)).await.unwrap();
+    upload.abort().await.unwrap();
+    let error = upload.complete(identity(), description()).await.unwrap_err();
+    assert!(error.to_string().contains("given up"), "{error}");
+    assert_eq!(store(&target).read_manifest(LOCATION).await.unwrap(), None);
 }
 
 #[tokio::test]
