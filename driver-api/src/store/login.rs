@@ -36,6 +36,18 @@ struct Current {
 impl Login {
     /// The target's login. It asks nobody yet.
     pub(super) fn new(target: &StoreTarget, timeout: Duration) -> Result<Self> {
+        let ambient = match &target.credentials {
+            StoreCredentials::Static { .. } => None,
+            StoreCredentials::Ambient => Some(ambient_credentials(&target.region)),
+        };
+        Self::with(target, timeout, ambient)
+    }
+
+    fn with(
+        target: &StoreTarget,
+        timeout: Duration,
+        ambient: Option<SharedCredentialsProvider>,
+    ) -> Result<Self> {
         let invalid = |why: String| {
             let message =
                 format!("bucket {:?} at {} cannot be used: {why}", target.bucket, target.endpoint());
@@ -63,7 +75,6 @@ impl Login {
         }
         bucket.set_request_timeout(Some(timeout));
         let signed = is_static.then(|| Arc::new(bucket.clone()));
-        let ambient = (!is_static).then(|| ambient_credentials(&target.region));
         Ok(Self { ambient, current: Mutex::new(Current { bucket, signed, expires: None }) })
     }
 
@@ -110,5 +121,81 @@ impl Login {
             self.current.lock().await.signed = None;
         }
         self.ambient.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use aws_credential_types::Credentials as Found;
+    use aws_credential_types::provider::future::ProvideCredentials as Provided;
+
+    use super::*;
+
+    /// Gives credentials that last for `minutes`, and counts how often. Its third time it fails for a moment.
+    #[derive(Debug)]
+    struct Counting {
+        minutes: u64,
+        asked: Arc<AtomicU64>,
+    }
+
+    impl ProvideCredentials for Counting {
+        fn provide_credentials<'a>(&'a self) -> Provided<'a>
+        where
+            Self: 'a,
+        {
+            let time = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+            let expiry = SystemTime::now() + Duration::from_mins(self.minutes);
+            Provided::ready(match time {
+                3 => Err(CredentialsError::provider_error("the token service is away")),
+                4 => Err(CredentialsError::not_loaded("nothing is set")),
+                _ => Ok(Found::new(
+                    format!("key-{time}"),
+                    "hunter2",
+                    Some("token".to_owned()),
+                    Some(expiry),
+                    "test",
+                )),
+            })
+        }
+    }
+
+    fn login(minutes: u64) -> (Login, Arc<AtomicU64>) {
+        let target = StoreTarget {
+            endpoint: None,
+            region: "eu-west-1".to_owned(),
+            bucket: "dumps".to_owned(),
+            prefix: None,
+            path_style: false,
+            credentials: StoreCredentials::Ambient,
+        };
+        let asked = Arc::new(AtomicU64::new(0));
+        let provider = SharedCredentialsProvider::new(Counting { minutes, asked: Arc::clone(&asked) });
+        (Login::with(&target, Duration::from_secs(1), Some(provider)).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_while_they_last_and_renewed_before_they_run_out() {
+        let (lasting, asked) = login(60);
+        for _ in 0..3 {
+            let bucket = lasting.bucket().await.unwrap();
+            assert_eq!(bucket.access_key().await.unwrap().as_deref(), Some("key-1"));
+            assert_eq!(bucket.session_token().await.unwrap().as_deref(), Some("token"));
+            assert_eq!(bucket.url(), "https://dumps.s3.eu-west-1.amazonaws.com");
+        }
+        assert!(lasting.forget().await);
+        assert_eq!(lasting.bucket().await.unwrap().access_key().await.unwrap().as_deref(), Some("key-2"));
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+
+        let (brief, asked) = login(4);
+        for _ in 0..2 {
+            brief.bucket().await.unwrap();
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        let moment = brief.bucket().await.unwrap_err();
+        assert!(moment.passes(), "{moment:?}");
+        let nothing = brief.bucket().await.unwrap_err();
+        assert!(!nothing.passes() && nothing.message.contains("no AWS credentials"), "{nothing:?}");
     }
 }

@@ -91,6 +91,11 @@ impl Upload {
         description: Description,
     ) -> Result<Manifest> {
         let streams = self.whole_streams()?;
+        if *self.destination.given_up.borrow() {
+            let message =
+                format!("attempt {} of the backup was given up: begin another", self.destination.attempt);
+            return Err(DriverError::new(ErrorKind::Internal, message));
+        }
         if let Some(manifest) = self.manifest().await? {
             return Ok(manifest);
         }

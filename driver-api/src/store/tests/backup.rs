@@ -175,8 +175,10 @@ async fn a_dump_with_an_unfinished_stream_is_no_backup() {
     let upload = store.begin(LOCATION, None, &[]).await.unwrap();
     write(&upload, "whole", &noise(1, 1000)).await.unwrap();
     let mut writer = upload.open(info("half")).await.unwrap();
-    writer.write(noise(2, 14 << 20)).await.unwrap();
+    writer.write(noise(2, 5_500_000)).await.unwrap();
+    until_uploading(&target, true).await;
     drop(writer);
+    until_uploading(&target, false).await;
     let error = upload.complete(identity(), description()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(error.to_string().contains("stream \"half\""), "{error}");
@@ -198,16 +200,16 @@ async fn a_stream_is_opened_once() {
     assert!(error.to_string().contains("opened twice"), "{error}");
 }
 
-/// Waits until an upload is under way.
-async fn until_uploading(target: &StoreTarget) {
+/// Waits until an upload is under way, or none is.
+async fn until_uploading(target: &StoreTarget, uploading: bool) {
     let client = client(target);
     for _ in 0..400 {
-        if !client.list_uploads("").await.unwrap().is_empty() {
+        if client.list_uploads("").await.unwrap().is_empty() != uploading {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("no upload was begun");
+    panic!("it never came to that");
 }
 
 #[tokio::test]
@@ -217,11 +219,18 @@ async fn an_attempt_that_is_given_up_leaves_no_upload() {
     let mut writer = upload.open(info("t")).await.unwrap();
     writer.write(noise(1, 5_500_000)).await.unwrap();
     writer.write(noise(2, 1_000_000)).await.unwrap();
-    until_uploading(&target).await;
+    until_uploading(&target, true).await;
     upload.abort().await.unwrap();
     keys_and_no_uploads(&target).await;
     let error = writer.finish(None).await.unwrap_err();
     assert!(error.to_string().contains("given up"), "{error}");
+
+    let upload = store(&target).begin(LOCATION, None, &[]).await.unwrap();
+    write(&upload, "t", &noise(1, 1000)).await.unwrap();
+    upload.abort().await.unwrap();
+    let error = upload.complete(identity(), description()).await.unwrap_err();
+    assert!(error.to_string().contains("given up"), "{error}");
+    assert_eq!(store(&target).read_manifest(LOCATION).await.unwrap(), None);
 }
 
 #[tokio::test]

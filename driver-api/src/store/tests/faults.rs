@@ -76,6 +76,18 @@ async fn an_answer_that_is_lost_is_asked_for_again() {
     survives(first(1, Asked::is_part, Fate::LoseAnswer)).await;
     survives(first(1, Asked::is_complete, Fate::LoseAnswer)).await;
     survives(first(1, Asked::is_manifest, Fate::LoseAnswer)).await;
+
+    // Most stores forget an upload once it is complete.
+    let mut completions = 0;
+    survives(move |asked| {
+        completions += usize::from(asked.is_complete());
+        match (asked.is_complete(), completions) {
+            (true, 1) => Fate::LoseAnswer,
+            (true, 2) => Fate::Answer(404, "<Error><Code>NoSuchUpload</Code></Error>"),
+            _ => Fate::Pass,
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
