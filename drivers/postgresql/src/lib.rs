@@ -34,6 +34,7 @@ mod statements;
 mod connect;
 mod fault;
 mod mover;
+mod settings;
 mod sql;
 mod tls;
 

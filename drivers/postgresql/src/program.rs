@@ -13,8 +13,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::connect::{Dialer, moving};
+use crate::connect::Dialer;
 use crate::layout::Layout;
+use crate::settings::moving;
 
 /// Where Debian has the programs, one folder a major version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
