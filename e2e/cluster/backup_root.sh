@@ -2,7 +2,9 @@
 # Makes the root file system of the image that dumps PostgreSQL databases: one
 # pg_dump a major version, and the libraries that they need.
 #
-#   backup_root.sh    makes it if it is missing, and says where it is
+#   backup_root.sh             makes it if it is missing, and says where it is
+#   backup_root.sh programs    unpacks it for this machine too, for tests outside of
+#                              the image, and says where the programs are
 set -euo pipefail
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -61,7 +63,35 @@ ensure_backup_root() {
   step "collecting pg_dump of each version" exclusively backup-root make_backup_root "$archive"
 }
 
+# unpack_programs FOLDER: the programs with their own loader, whatever C library
+# this machine has.
+unpack_programs() {
+  local folder=$1 building program place
+  [[ -d $folder ]] && return # another run made it while we waited for the lock
+  building=$(mktemp -d "$cache/programs/.backup.XXXXXX")
+  tar -C "$building" -xf "$(backup_root_archive)"
+  for program in "$building"/usr/lib/postgresql/*/bin/pg_dump; do
+    place=${program#"$building/usr/lib/postgresql/"}
+    mkdir -p "$building/$(dirname "$place")"
+    cat >"$building/$place" <<END
+#!/bin/sh
+exec $folder/lib64/ld-linux-x86-64.so.2 --library-path $folder/usr/lib/x86_64-linux-gnu \\
+  $folder/usr/lib/postgresql/$place "\$@"
+END
+    chmod 755 "$building/$place"
+  done
+  chmod 755 "$building"
+  mv -T "$building" "$folder" # whole or not at all
+}
+
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   ensure_backup_root
-  backup_root_archive
+  if [[ ${1:-} == programs ]]; then
+    programs="$cache/programs/pg_dump-$(backup_root_key)"
+    mkdir -p "$cache/programs"
+    [[ -d $programs ]] || exclusively backup-root unpack_programs "$programs"
+    printf '%s\n' "$programs"
+  else
+    backup_root_archive
+  fi
 fi

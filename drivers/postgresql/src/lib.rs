@@ -17,6 +17,7 @@ mod lockout;
 mod contents;
 mod dump;
 mod large_objects;
+mod libpq;
 mod program;
 mod sequences;
 mod snapshot;
