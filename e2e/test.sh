@@ -83,7 +83,9 @@ suite "postgresql, without a server" cargo test -p db-operator-driver-postgresql
 if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$here/release.sh"; then
   source "$checkout/.cluster/env.sh"
   DB_OPERATOR_TEST_POSTGRESQL=$(conformance_servers)
-  export DB_OPERATOR_TEST_POSTGRESQL
+  # This machine may have pg_dump in no version, or in too old a one.
+  DB_OPERATOR_POSTGRESQL_PROGRAMS=$("$here/backup_root.sh" programs)
+  export DB_OPERATOR_TEST_POSTGRESQL DB_OPERATOR_POSTGRESQL_PROGRAMS
   suite "postgresql, conformance" cargo test -p db-operator-driver-postgresql --features conformance --test conformance
   suite "charts" charts/test.sh --cluster
   on_any_cluster=(--test-threads 6)

@@ -4,77 +4,92 @@
 set -euo pipefail
 # shellcheck source=e2e/cluster/images.sh
 source "$(dirname "${BASH_SOURCE[0]}")/images.sh"
+# shellcheck source=e2e/cluster/backup_root.sh
+source "$here/backup_root.sh"
 
 target=x86_64-unknown-linux-musl
 binaries="$CARGO_TARGET_DIR/$target/release"
 
-# Our images: name, folder of the Containerfile. The binary has the image's name.
+# Our images: name, Containerfile, binary in it.
 our_images=(
-  "db-operator operator"
-  "db-operator-driver-postgresql drivers/postgresql"
+  "db-operator operator/Containerfile db-operator"
+  "db-operator-driver-postgresql drivers/postgresql/Containerfile db-operator-driver-postgresql"
+  "db-operator-driver-postgresql-backup drivers/postgresql/Containerfile.backup db-operator-driver-postgresql"
 )
 
 # Each on its own, for in one build cargo gives both what either asks of a dependency, and a driver would
 # carry the operator's controller runtime.
 build_binaries() {
-  local image name
-  for image in "${our_images[@]}"; do
-    read -r name _ <<<"$image"
+  local binary
+  for binary in db-operator db-operator-driver-postgresql; do
     # The C in our dependencies is freestanding enough for glibc's compiler.
     (cd "$checkout" && CC_x86_64_unknown_linux_musl=gcc \
-      cargo build --locked --release --target "$target" --package "$name")
+      cargo build --locked --release --target "$target" --package "$binary")
   done
 }
 
-# release_tag NAME FOLDER: from the content, so that only a changed binary rolls out.
+# release_tag CONTAINERFILE BINARY: from the content, so that only a changed binary rolls out.
 release_tag() {
-  printf 'dev-%s\n' "$(sha256sum "$binaries/$1" "$checkout/$2/Containerfile" |
-    cut -d' ' -f1 | sha256sum | cut -c1-12)"
+  printf 'dev-%s\n' "$({
+    sha256sum "$binaries/$2" "$checkout/$1" | cut -d' ' -f1
+    [[ $1 != *.backup ]] || backup_root_key
+  } | sha256sum | cut -c1-12)"
 }
 
 release_archive() { printf '%s/images/%s-%s.tar\n' "$cache" "$1" "$2"; }
 
 build_release_image() {
-  local name=$1 folder=$2 tag archive context
-  tag=$(release_tag "$name" "$folder")
+  local name=$1 containerfile=$2 binary=$3 tag archive context
+  tag=$(release_tag "$containerfile" "$binary")
   archive=$(release_archive "$name" "$tag")
   if [[ ! -f $archive ]]; then
     mkdir -p "$cache/images"
     context=$(mktemp -d "$cache/images/.context.XXXXXX")
-    cp "$binaries/$name" /etc/ssl/certs/ca-certificates.crt "$context"
-    build_archive "$checkout/$folder/Containerfile" "$context" "localhost/$name:$tag" "$archive"
+    cp "$binaries/$binary" /etc/ssl/certs/ca-certificates.crt "$context"
+    if [[ $containerfile == *.backup ]]; then
+      ensure_backup_root
+      cp "$(backup_root_archive)" "$context/root.tar"
+    fi
+    build_archive "$checkout/$containerfile" "$context" "localhost/$name:$tag" "$archive"
     rm -rf "$context"
   fi
   load_image "localhost/$name:$tag" "$archive"
-  note "$name:$tag: binary $(megabytes "$binaries/$name"), image $(megabytes "$archive") compressed"
+  note "$name:$tag: binary $(megabytes "$binaries/$binary"), image $(megabytes "$archive") compressed"
 }
 
 megabytes() { awk -v bytes="$(stat -c %s "$1")" 'BEGIN {printf "%.1f MB", bytes / 1e6}'; }
 
 build_release_images() {
-  local image name folder
+  local image name containerfile binary
   for image in "${our_images[@]}"; do
-    read -r name folder <<<"$image"
-    build_release_image "$name" "$folder"
+    read -r name containerfile binary <<<"$image"
+    build_release_image "$name" "$containerfile" "$binary"
   done
 }
 
-# image_values NAME FOLDER: the chart's values for one of our images.
+# image_values NAME: the chart's values for one of our images.
 image_values() {
-  local reference
-  reference=$(cluster_reference "localhost/$1:$(release_tag "$1" "$2")")
+  local image name containerfile binary reference
+  for image in "${our_images[@]}"; do
+    read -r name containerfile binary <<<"$image"
+    if [[ $name == "$1" ]]; then break; fi
+  done
+  reference=$(cluster_reference "localhost/$name:$(release_tag "$containerfile" "$binary")")
   printf '{repository: "%s", tag: "%s"}' "${reference%:*}" "${reference##*:}"
 }
 
 chart_values() {
   cat <<END
-image: $(image_values db-operator operator)
+image: $(image_values db-operator)
 drivers:
   postgresql:
-    image: $(image_values db-operator-driver-postgresql drivers/postgresql)
+    image: $(image_values db-operator-driver-postgresql)
 tenantNamespaces: [demo]
 END
 }
+
+# The value `drivers.postgresql.backupImage`, for a chart that knows it.
+backup_image_values() { image_values db-operator-driver-postgresql-backup; }
 
 install_chart() {
   local namespace
@@ -96,14 +111,15 @@ explain_release() {
 
 # Every build has a tag of its own; without this the cache would fill with them.
 forget_old_releases() {
-  local image name folder archive reference
+  local image name containerfile binary tag archive reference
   for image in "${our_images[@]}"; do
-    read -r name folder <<<"$image"
-    archive=$(release_archive "$name" "$(release_tag "$name" "$folder")")
+    read -r name containerfile binary <<<"$image"
+    tag=$(release_tag "$containerfile" "$binary")
+    archive=$(release_archive "$name" "$tag")
     find "$cache/images" -name "$name-dev-*.tar" ! -path "$archive" -mmin +60 -delete
     [[ ${CLUSTER:-} == current ]] && continue
     while read -r reference; do
-      [[ $reference == *:$(release_tag "$name" "$folder") ]] || ctr_here images remove "$reference" >/dev/null
+      [[ $reference == *:$tag ]] || ctr_here images remove "$reference" >/dev/null
     done < <(ctr_here images list --quiet "name~=^localhost/$name:dev-")
   done
 }
@@ -113,6 +129,7 @@ main() {
   source "$checkout/.cluster/env.sh"
   step "building our binaries" build_binaries
   step "building and loading our images" exclusively release build_release_images
+  note "drivers.postgresql.backupImage: $(backup_image_values)"
   step "installing the chart" exclusively release install_chart "$@"
   forget_old_releases
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use driver_api::dump::{Description, Occupancy, Sink, Source};
 use driver_api::{Desired, Driver, DriverError, ErrorKind, Login, Presence, Result, Server, Target};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Administrator, Dialer, Talk};
 use crate::fault::Refusal;
@@ -16,6 +16,9 @@ use crate::{drop, dump, ensure, fixed, load, lockout, occupancy, plan};
 
 /// The longest that a method works. The server ends a statement a little sooner.
 const METHOD_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How often the session that holds the lock is looked at while data moves.
+const LOCK_CHECK: Duration = Duration::from_secs(15);
 
 /// The driver for PostgreSQL.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,7 +99,7 @@ impl Driver for PostgresqlDriver {
 
     // It takes as long as the data does. So does a load.
     async fn dump<S: Sink>(&self, session: &mut Session, database: &Target, sink: &S) -> Result<Description> {
-        Box::pin(dump::dump(session, &Layout::of(database), sink)).await
+        holding_the_lock(session, Box::pin(dump::dump(session, &Layout::of(database), sink))).await
     }
 
     async fn check_load(
@@ -109,7 +112,7 @@ impl Driver for PostgresqlDriver {
     }
 
     async fn load<S: Source>(&self, session: &mut Session, database: &Target, source: &S) -> Result<()> {
-        Box::pin(load::load(session, &Layout::of(database), source)).await
+        holding_the_lock(session, Box::pin(load::load(session, &Layout::of(database), source))).await
     }
 }
 
@@ -123,6 +126,23 @@ async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
             format!("the server did not finish within {seconds} s: look at its load and its locks"),
         ))
     })
+}
+
+/// Works for as long as it takes, and breaks off where the session that holds the lock is lost. To ask it also
+/// keeps it from being ended as idle.
+async fn holding_the_lock<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let is_lost = async {
+        loop {
+            sleep(LOCK_CHECK).await;
+            if let Err(error) = session.talk.rows("SELECT 1", &[], "the lock on the database is lost").await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        error = is_lost => Err(error),
+    }
 }
 
 /// Everything that differs from what is desired.

@@ -17,6 +17,7 @@ mod lockout;
 mod contents;
 mod dump;
 mod large_objects;
+mod libpq;
 mod program;
 mod sequences;
 mod snapshot;
@@ -34,6 +35,7 @@ mod statements;
 mod connect;
 mod fault;
 mod mover;
+mod settings;
 mod sql;
 mod tls;
 

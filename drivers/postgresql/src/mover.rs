@@ -6,10 +6,11 @@ use driver_api::{DriverError, ErrorKind, Login, Result, Secret};
 use rustls::crypto::ring;
 use tokio::task::AbortHandle;
 
-use crate::connect::{Talk, moving};
+use crate::connect::Talk;
 use crate::driver::Session;
 use crate::fault::{Carries, Refusal};
 use crate::layout::Layout;
+use crate::settings::moving;
 use crate::sql::{self, Attribute, Ident, Verifier, data};
 
 /// A session in the tenant's database that acts as the group role.

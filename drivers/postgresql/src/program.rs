@@ -1,29 +1,25 @@
 //! `pg_dump`, which writes the statements that make the schema.
 
-use std::ffi::OsString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
 use driver_api::dump::Writer;
-use driver_api::{DriverError, ErrorKind, Result, Server, TlsMode};
-use rustix::fs::{MemfdFlags, Mode};
+use driver_api::{DriverError, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::connect::{Dialer, moving};
+use crate::connect::Dialer;
 use crate::layout::Layout;
+use crate::libpq;
 
 /// Where Debian has the programs, one folder a major version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 
 /// Names another folder. It is not the tenant's to set.
 const PROGRAMS_VARIABLE: &str = "DB_OPERATOR_POSTGRESQL_PROGRAMS";
-
-/// The public authorities, where the image and Debian have them.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// How many milliseconds it waits for a lock that our own sessions hold already. Where it must wait, somebody
 /// stands before it who waits for us.
@@ -85,13 +81,15 @@ impl Program {
             // No secret: a dead peer is seen by these, which no variable sets.
             .arg("--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=900000")
             .env_clear()
-            .envs(environment(dialer.server(), layout, server_major, &mut files)?)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .envs(libpq::environment(dialer.server(), layout, server_major, &mut files)?);
+        Self::spawn(command, doing, files).await
+    }
+
+    async fn spawn(mut command: Command, doing: String, files: Vec<OwnedFd>) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| {
-            DriverError::new(ErrorKind::Internal, format!("{doing}: {} does not start", program.display()))
+            let program = command.as_std().get_program().display();
+            DriverError::new(ErrorKind::Internal, format!("{doing}: {program} does not start"))
                 .with_source(error)
         })?;
         let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
@@ -222,73 +220,11 @@ fn find(folder: &Path, server_major: i32) -> Result<PathBuf> {
     ))
 }
 
-/// How it connects: as our own sessions do. Everybody on the machine can read a command line, so that nothing of
-/// this is on it.
-fn environment(
-    server: &Server,
-    layout: &Layout,
-    server_major: i32,
-    files: &mut Vec<OwnedFd>,
-) -> Result<Vec<(&'static str, OsString)>> {
-    let tls = &server.tls;
-    let mut variables: Vec<(&str, OsString)> = vec![
-        ("PGHOST", server.host.clone().into()),
-        ("PGPORT", server.port.to_string().into()),
-        ("PGUSER", server.admin.username.clone().into()),
-        ("PGPASSWORD", server.admin.password.expose().into()),
-        ("PGDATABASE", layout.database.clone().into()),
-        ("PGOPTIONS", moving(server_major).into()),
-        ("PGAPPNAME", "db-operator".into()),
-        ("PGCONNECT_TIMEOUT", "10".into()),
-        ("PGGSSENCMODE", "disable".into()),
-        // Files of a home folder would add to what is said here.
-        ("HOME", "/nonexistent".into()),
-        ("LC_ALL", "C".into()),
-    ];
-    let mode = match tls.mode {
-        TlsMode::Disable => "disable",
-        TlsMode::Require => "require",
-        TlsMode::VerifyCa => "verify-ca",
-        TlsMode::VerifyFull => "verify-full",
-    };
-    variables.push(("PGSSLMODE", mode.into()));
-    let authorities = match (tls.mode, &tls.ca) {
-        // It would check them where it should not.
-        (TlsMode::Disable | TlsMode::Require, _) => None,
-        (TlsMode::VerifyCa | TlsMode::VerifyFull, None) => Some(AUTHORITIES.into()),
-        (TlsMode::VerifyCa | TlsMode::VerifyFull, Some(ca)) => Some(file(ca, files)?),
-    };
-    variables.extend(authorities.map(|path| ("PGSSLROOTCERT", path)));
-    if let Some((certificate, key)) = &tls.client_certificate {
-        variables.push(("PGSSLCERT", file(certificate, files)?));
-        variables.push(("PGSSLKEY", file(key.expose(), files)?));
-    }
-    Ok(variables)
-}
-
-/// The path of a file in memory that only a child of this process can open.
-fn file(text: &str, files: &mut Vec<OwnedFd>) -> Result<OsString> {
-    let made = || {
-        // Without the flag that closes it in the child.
-        let file = rustix::fs::memfd_create("db-operator", MemfdFlags::empty())?;
-        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest)?;
-            rest = rest.get(written..).unwrap_or_default();
-        }
-        Ok(file)
-    };
-    let file: OwnedFd = made().map_err(|error: rustix::io::Errno| {
-        DriverError::new(ErrorKind::Internal, "cannot hand the certificates to pg_dump").with_source(error)
-    })?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    files.push(file);
-    Ok(path.into())
-}
-
 #[cfg(test)]
 mod tests {
+    use driver_api::dump::{Description, Sink, StreamInfo};
+    use driver_api::testkit::MemorySink;
+
     use super::*;
 
     #[test]
@@ -325,13 +261,36 @@ mod tests {
         }
     }
 
-    #[test]
-    fn certificates_are_in_files_of_memory() {
-        let mut files = Vec::new();
-        let path = file("text", &mut files).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
-        drop(files);
-        assert!(std::fs::read_to_string(&path).is_err());
+    async fn run(script: &str) -> Result<MemorySink> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        let program = Program::spawn(command, "cannot dump".to_owned(), Vec::new()).await?;
+        let sink = MemorySink::default();
+        let info = StreamInfo { name: "s".to_owned(), restore_with: String::new() };
+        program.write(sink.open(info).await?).await?;
+        Ok(sink)
+    }
+
+    #[tokio::test]
+    async fn only_a_program_that_ends_well_ends_its_stream() {
+        let description = || Description {
+            server_version: "17".to_owned(),
+            tool_version: String::new(),
+            snapshot: None,
+            details: serde_json::Value::Null,
+        };
+        let whole = run("echo one; sleep 0.1; seq 100000").await.unwrap().complete(description()).unwrap();
+        assert_eq!(whole.bytes("s").unwrap().len(), 588_895 + 4);
+        for (script, said) in [
+            ("echo one; sleep 0.1; echo 'the cause' >&2; exit 3", "the cause"),
+            ("seq 100000; kill -9 $$", "signal: 9"),
+            ("echo 'the cause' >&2; exit 1", "the cause"),
+            ("exit 0", "wrote nothing"),
+        ] {
+            let error = run(script).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal);
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use driver_api::{ErrorKind, Login, Secret};
 
+use crate::dump::assert_same;
 use crate::harness::{Case, Context, assert_error};
 
 /// The same case in the hands of a role with these attributes.
@@ -43,6 +44,30 @@ rules! {
         case.ensure_absent().await;
         case.assert_absent().await;
         assert!(tenant.batch_execute("SELECT 1").await.is_err());
+    }
+
+    async fn createrole_and_createdb_suffice_for_backup_and_restore(context) {
+        let parameters = serde_json::json!({"extensions": ["pgcrypto", {"name": "hstore", "schema": "public"}]});
+        let case = by(&context, "orders", "CREATEROLE CREATEDB").await;
+        let clone = by(&context, "the_clone", "CREATEROLE CREATEDB").await.with_parameters(parameters);
+        case.ensure_present().await;
+        case.tenant().await.batch_execute(
+            "CREATE EXTENSION pgcrypto; CREATE EXTENSION hstore; CREATE TABLE t (i serial PRIMARY KEY, h hstore); \
+             INSERT INTO t SELECT i, 'a=>1' FROM generate_series(1, 100) i; SELECT lo_from_bytea(0, 'x'); \
+             GRANT SELECT ON t TO CURRENT_USER; CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t").await.unwrap();
+        let open = case.tenant().await;
+        case.try_lock_out().await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        assert!(open.batch_execute("SELECT 1").await.is_err());
+        let dump = case.dump().await;
+        clone.restore(&dump).await;
+        assert_same(&case.picture(), &clone.picture());
+        case.ensure_present().await;
+        case.assert_complete().await;
+        clone.assert_complete().await;
+        let superuser = case.server().superuser(case.name()).await;
+        let error = case.try_lock_out().await.unwrap_err();
+        assert_error(&error, ErrorKind::InUse, &["session", &case.server().user, "pg_signal_backend"]);
+        drop(superuser);
     }
 
     async fn a_missing_attribute_is_named(context) {

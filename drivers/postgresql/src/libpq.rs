@@ -1,0 +1,118 @@
+//! How a program with libpq connects as our own sessions do.
+
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use driver_api::{DriverError, ErrorKind, Result, Server, TlsMode};
+use rustix::fs::{MemfdFlags, Mode};
+
+use crate::layout::Layout;
+use crate::settings::moving;
+
+/// The public authorities, where the image and Debian have them.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The program's environment. Everybody on the machine can read a command line, so that nothing of
+/// this is on it.
+pub(crate) fn environment(
+    server: &Server,
+    layout: &Layout,
+    server_major: i32,
+    files: &mut Vec<OwnedFd>,
+) -> Result<Vec<(&'static str, OsString)>> {
+    let tls = &server.tls;
+    let mut variables: Vec<(&str, OsString)> = vec![
+        ("PGHOST", server.host.clone().into()),
+        ("PGPORT", server.port.to_string().into()),
+        ("PGUSER", server.admin.username.clone().into()),
+        ("PGPASSWORD", server.admin.password.expose().into()),
+        ("PGDATABASE", layout.database.clone().into()),
+        ("PGOPTIONS", moving(server_major).into()),
+        ("PGAPPNAME", "db-operator".into()),
+        ("PGCONNECT_TIMEOUT", "10".into()),
+        ("PGGSSENCMODE", "disable".into()),
+        // Files of a home folder would add to what is said here.
+        ("HOME", "/nonexistent".into()),
+        ("LC_ALL", "C".into()),
+    ];
+    let mode = match tls.mode {
+        TlsMode::Disable => "disable",
+        TlsMode::Require => "require",
+        TlsMode::VerifyCa => "verify-ca",
+        TlsMode::VerifyFull => "verify-full",
+    };
+    variables.push(("PGSSLMODE", mode.into()));
+    let authorities = match (tls.mode, &tls.ca) {
+        // It would check them where it should not.
+        (TlsMode::Disable | TlsMode::Require, _) => None,
+        (TlsMode::VerifyCa | TlsMode::VerifyFull, None) => Some(AUTHORITIES.into()),
+        (TlsMode::VerifyCa | TlsMode::VerifyFull, Some(ca)) => Some(file(ca, files)?),
+    };
+    variables.extend(authorities.map(|path| ("PGSSLROOTCERT", path)));
+    if let Some((certificate, key)) = &tls.client_certificate {
+        variables.push(("PGSSLCERT", file(certificate, files)?));
+        variables.push(("PGSSLKEY", file(key.expose(), files)?));
+    }
+    Ok(variables)
+}
+
+/// The path of a file in memory that only a child of this process can open.
+fn file(text: &str, files: &mut Vec<OwnedFd>) -> Result<OsString> {
+    let made = || {
+        // Without the flag that closes it in the child.
+        let file = rustix::fs::memfd_create("db-operator", MemfdFlags::empty())?;
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let written = rustix::io::write(&file, rest)?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        Ok(file)
+    };
+    let file: OwnedFd = made().map_err(|error: rustix::io::Errno| {
+        DriverError::new(ErrorKind::Internal, "cannot hand the certificates to pg_dump").with_source(error)
+    })?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    files.push(file);
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use driver_api::{Login, Mark, Secret, ServerTls, Target};
+
+    use super::*;
+
+    #[test]
+    fn certificates_are_in_files_of_memory() {
+        let mut files = Vec::new();
+        let path = file("text", &mut files).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+        drop(files);
+        assert!(std::fs::read_to_string(&path).is_err());
+    }
+
+    #[test]
+    fn tls_is_as_strict_as_our_own() {
+        let layout = Layout::of(&Target::new("orders", Mark::new("c", "u"), 63));
+        let ca = || Some("PEM".to_owned());
+        for (mode, ca, name, authorities) in [
+            (TlsMode::Disable, ca(), "disable", None),
+            (TlsMode::Require, ca(), "require", None),
+            (TlsMode::VerifyCa, ca(), "verify-ca", Some("/proc/self/fd/")),
+            (TlsMode::VerifyFull, ca(), "verify-full", Some("/proc/self/fd/")),
+            (TlsMode::VerifyFull, None, "verify-full", Some(AUTHORITIES)),
+        ] {
+            let login = Login::new("admin", Secret::new("p"));
+            let server = Server::new("db", 5432, ServerTls::new(mode, ca), login);
+            let mut files = Vec::new();
+            let variables = environment(&server, &layout, 17, &mut files).unwrap();
+            let is =
+                |name| variables.iter().find(|(is, _)| *is == name).map(|(_, value)| value.to_str().unwrap());
+            assert_eq!(is("PGSSLMODE"), Some(name));
+            assert_eq!(is("PGSSLROOTCERT").is_some(), authorities.is_some());
+            assert!(is("PGSSLROOTCERT").unwrap_or_default().starts_with(authorities.unwrap_or_default()));
+            assert_eq!(is("HOME"), Some("/nonexistent"));
+        }
+    }
+}
