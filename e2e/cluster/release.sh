@@ -84,12 +84,10 @@ image: $(image_values db-operator)
 drivers:
   postgresql:
     image: $(image_values db-operator-driver-postgresql)
+    backupImage: $(image_values db-operator-driver-postgresql-backup)
 tenantNamespaces: [demo]
 END
 }
-
-# The value `drivers.postgresql.backupImage`, for a chart that knows it.
-backup_image_values() { image_values db-operator-driver-postgresql-backup; }
 
 install_chart() {
   local namespace
@@ -129,7 +127,6 @@ main() {
   source "$checkout/.cluster/env.sh"
   step "building our binaries" build_binaries
   step "building and loading our images" exclusively release build_release_images
-  note "drivers.postgresql.backupImage: $(backup_image_values)"
   step "installing the chart" exclusively release install_chart "$@"
   forget_old_releases
 }

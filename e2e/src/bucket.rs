@@ -30,7 +30,8 @@ impl Bucket {
         let secrets: Api<Secret> = Api::namespaced(test.client.clone(), SERVERS_NAMESPACE);
         let secret = secrets.get("s3-admin").await.context("no object store is up: run `make cluster`")?;
         let login = texts(&secret)?;
-        let (id, key) = (&login["username"], &login["password"]);
+        let of = |key: &str| login.get(key).with_context(|| format!("the Secret has no key {key:?}"));
+        let (id, key) = (of("username")?, of("password")?);
         test.put_secret("bucket", json!({"id": id, "key": key})).await?;
         let endpoint = format!("http://{}:{PORT}", address(&test.client, HOST).await?);
         let region = Region::Custom { region: "eu-west-1".to_owned(), endpoint };

@@ -18,7 +18,7 @@ pub fn backup(name: &str, database: &str) -> Backup {
 }
 
 /// A Restore into the Database of that name, from what the JSON says.
-pub fn restore(name: &str, database: &str, from: Value, overwrite: bool) -> Restore {
+pub fn restore(name: &str, database: &str, from: &Value, overwrite: bool) -> Restore {
     parse(json!({
         "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Restore", "metadata": {"name": name},
         "spec": {"database": database, "from": from, "overwrite": overwrite},
@@ -66,7 +66,7 @@ impl Context {
         &self,
         name: &str,
         database: &str,
-        from: Value,
+        from: &Value,
         overwrite: bool,
     ) -> Result<Restore> {
         let restore = restore(name, database, from, overwrite);
