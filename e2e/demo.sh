@@ -16,19 +16,36 @@ query_server() { # SQL
 
 database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
 
-# Prints each phase once, as a watch sees it.
+# Prints each phase once, as the watch on its input sees it.
 narrate_phases() {
   local phase last=
-  kubectl -n "$namespace" get databases --field-selector "metadata.name=$name" --watch \
-    -o 'jsonpath={.status.phase}{"\n"}' 2>/dev/null | while read -r phase; do
+  while read -r phase; do
     [[ -z $phase || $phase == "$last" ]] || note "phase: $phase"
     last=$phase
   done
 }
 
+# The watch is no job of this shell, which would report its end; the narrator ends when its input does.
+begin_narration() {
+  local phases
+  exec {phases}< <(exec kubectl -n "$namespace" get databases --field-selector "metadata.name=$name" --watch \
+    -o 'jsonpath={.status.phase}{"\n"}')
+  watch=$!
+  narrate_phases <&"$phases" &
+  narrator=$!
+  exec {phases}<&-
+}
+
+end_narration() {
+  [[ -n ${watch:-} ]] || return 0
+  kill "$watch" || true
+  wait "$narrator" || true
+  watch=
+}
+
 clean_up() {
   local status=$?
-  [[ -z ${watcher:-} ]] || pkill -P "$watcher" || true
+  end_narration
   if ((status != 0)); then
     say "the demo failed; what the cluster says:"
     kubectl -n "$namespace" get databases,jobs,pods -o wide >&2 || true
@@ -47,8 +64,7 @@ admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='
 say "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
 kubectl -n "$namespace" create secret generic dbpassword --from-literal=password="$admin_password" \
   --dry-run=client -o yaml | kubectl apply -f - >/dev/null
-narrate_phases &
-watcher=$!
+begin_narration
 kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml"
 kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s
 kubectl -n "$namespace" get databases
@@ -86,6 +102,7 @@ YAML
 kubectl -n "$namespace" wait --for=condition=Complete job/application --timeout=60s
 note "the application says: $(kubectl -n "$namespace" logs job/application)"
 database=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.database}')
+uid=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}')
 [[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
 
 say "the developer deletes it; backupTo is set, so it must not go without a final backup, which this version cannot write"
@@ -100,5 +117,12 @@ wait_until 60 "the Database is gone" database_is_gone
 left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
   "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
 [[ $left == 00 ]] || fail "the server still has something of $database"
-kubectl -n "$namespace" delete job application secret/dbpassword --ignore-not-found >/dev/null 2>&1 || true
-say "the object, its Secret, the database and its logins are gone. That was all of it."
+end_narration
+say "the object, its Secret, the database and its logins are gone"
+
+# The driver's Jobs would stay for an hour, for whoever wants to read their logs.
+kubectl -n "$namespace" delete job/application secret/dbpassword >/dev/null
+kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid=$uid" >/dev/null
+note "and so is what the demo had put beside them: the application, the password, the finished Jobs of the driver"
+[[ ${CLUSTER:-} == current ]] ||
+  say "the cluster still runs, with the release in it: source .cluster/env.sh to use it, make cluster-down to end it"
