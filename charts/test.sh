@@ -9,6 +9,15 @@
 # jq, yq, and kubectl for --cluster.
 set -euo pipefail
 
+needed=(helm jq yq)
+if [[ ${1:-} == --cluster ]]; then needed+=(kubectl); fi
+for program in "${needed[@]}"; do
+  if ! command -v "$program" >/dev/null; then
+    printf 'error: charts/test.sh needs %s: run it by make check or make test, which bring it\n' "$program" >&2
+    exit 1
+  fi
+done
+
 charts="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 chart=$charts/db-operator
 tenant=$charts/db-operator-tenant

@@ -4,6 +4,8 @@ set -euo pipefail
 
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+# shellcheck source=e2e/cluster/programs.sh
+source "$here/programs.sh"
 cd "$checkout"
 
 cargo_deny_version=0.20.2
@@ -13,7 +15,7 @@ cargo_deny() {
   local root="$cache/programs/cargo-deny-$cargo_deny_version"
   if [[ ! -x $root/bin/cargo-deny ]]; then
     CARGO_TARGET_DIR="$cache/cargo-deny-target" \
-      cargo install --quiet --locked --root "$root" --version "$cargo_deny_version" cargo-deny
+      cargo install --locked --root "$root" --version "$cargo_deny_version" cargo-deny
     rm -rf "$cache/cargo-deny-target"
   fi
   "$root/bin/cargo-deny" --log-level error check bans licenses sources
@@ -28,9 +30,12 @@ generated_files() {
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
 step "packages" "$here/packages.sh"
+ensure_set helm
+PATH="$(program_folder helm):$PATH"
 step "format" cargo fmt --all --check
-step "clippy" cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
+# Not quiet: these two compile for minutes where nothing is built yet.
+step "clippy" cargo clippy --workspace --all-targets --all-features -- -D warnings
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 step "generated files" generated_files
 step "dependencies: bans, licences, sources" cargo_deny
 step "shell scripts" shell_scripts

@@ -9,26 +9,54 @@ namespace=demo
 name=mydb
 
 # One row a line, without the noise of a terminal client.
-query_server() { # SQL
+query_server() { # SQL [DATABASE]
   kubectl -n servers exec deploy/postgresql-17 -- \
-    env PGPASSWORD="$admin_password" psql -h localhost -U postgres -d postgres -qtAX -c "$1"
+    env PGPASSWORD="$admin_password" psql -h localhost -U postgres -d "${2:-postgres}" -qtAX -c "$1"
+}
+# How many rows there are, and a hash over all of them.
+hash="SELECT count(*), md5(string_agg(text, ',' ORDER BY text)) FROM greetings"
+
+# make_bucket NAME: as the store's administrator, unless it is there.
+make_bucket() {
+  local login address
+  login=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username | base64decode}}:{{.data.password | base64decode}}')
+  address=$(kubectl -n servers get service s3 -o jsonpath='{.spec.clusterIP}:{.spec.ports[0].port}')
+  curl --silent --show-error --output /dev/null --aws-sigv4 aws:amz:eu-west-1:s3 --config - \
+    --request PUT "http://$address/$1" <<<"user = \"$login\""
 }
 
 database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
 
-# Prints each phase once, as a watch sees it.
+# Prints each phase once, as the watch on its input sees it.
 narrate_phases() {
   local phase last=
-  kubectl -n "$namespace" get databases --field-selector "metadata.name=$name" --watch \
-    -o 'jsonpath={.status.phase}{"\n"}' 2>/dev/null | while read -r phase; do
+  while read -r phase; do
     [[ -z $phase || $phase == "$last" ]] || note "phase: $phase"
     last=$phase
   done
 }
 
+# The watch is no job of this shell, which would report its end; the narrator ends when its input does.
+begin_narration() {
+  local phases
+  exec {phases}< <(exec kubectl -n "$namespace" get databases --field-selector "metadata.name=$name" --watch \
+    -o 'jsonpath={.status.phase}{"\n"}')
+  watch=$!
+  narrate_phases <&"$phases" &
+  narrator=$!
+  exec {phases}<&-
+}
+
+end_narration() {
+  [[ -n ${watch:-} ]] || return 0
+  kill "$watch" || true
+  wait "$narrator" || true
+  watch=
+}
+
 clean_up() {
   local status=$?
-  [[ -z ${watcher:-} ]] || pkill -P "$watcher" || true
+  end_narration
   if ((status != 0)); then
     say "the demo failed; what the cluster says:"
     kubectl -n "$namespace" get databases,jobs,pods -o wide >&2 || true
@@ -38,8 +66,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-say "a Kubernetes cluster with a PostgreSQL 17 that runs somewhere already"
-SERVERS=postgresql-17 "$here/up.sh"
+say "a Kubernetes cluster with a PostgreSQL 17 and an object store that run somewhere already"
+SERVERS="postgresql-17 s3" "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
 admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='{.data.password}' | base64 -d)
@@ -47,8 +75,7 @@ admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='
 say "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
 kubectl -n "$namespace" create secret generic dbpassword --from-literal=password="$admin_password" \
   --dry-run=client -o yaml | kubectl apply -f - >/dev/null
-narrate_phases &
-watcher=$!
+begin_narration
 kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml"
 kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s
 kubectl -n "$namespace" get databases
@@ -86,19 +113,71 @@ YAML
 kubectl -n "$namespace" wait --for=condition=Complete job/application --timeout=60s
 note "the application says: $(kubectl -n "$namespace" logs job/application)"
 database=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.database}')
+uid=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}')
 [[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
 
-say "the developer deletes it; backupTo is set, so it must not go without a final backup, which this version cannot write"
+say "the platform's object store is another one than the example's: the developer names it, with an access key"
+store=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username}} {{.data.password}}')
+kubectl -n "$namespace" apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Secret
+metadata: {name: bucket}
+data: {id: ${store% *}, key: ${store#* }}
+YAML
+make_bucket my-backup-bucket
+kubectl -n "$namespace" patch database "$name" --type=merge --patch-file=/dev/stdin <<'YAML'
+spec:
+  backupTo:
+    S3: null
+    s3:
+      region: eu-west-1
+      bucket: my-backup-bucket
+      prefix: backups/
+      endpoint: http://s3.servers.svc.cluster.local:7070
+      credentials:
+        accessKeyId: {valueFrom: {secretKeyRef: {name: bucket, key: id}}}
+        secretAccessKey: {valueFrom: {secretKeyRef: {name: bucket, key: key}}}
+YAML
+
+say "the developer asks for a backup"
+kubectl -n "$namespace" apply -f - <<YAML
+apiVersion: db.isotoma.com/v1alpha1
+kind: Backup
+metadata: {name: before-the-release}
+spec: {database: $name}
+YAML
+kubectl -n "$namespace" wait --for=jsonpath='{.status.phase}'=Completed backup/before-the-release --timeout=60s
+kubectl -n "$namespace" get backups
+
+say "the developer deletes it; backupTo is set, so its logins are locked out, it is backed up, read back, and only then dropped"
+before=$(query_server "$hash" "$database")
 kubectl -n "$namespace" delete database "$name" --wait=false
-kubectl -n "$namespace" wait --for=condition=Stalled database/"$name" --timeout=60s
-note "$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.conditions[?(@.type=="Stalled")].message}')"
-[[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
-
-say "the developer says: drop it all the same"
-kubectl -n "$namespace" patch database "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}'
 wait_until 60 "the Database is gone" database_is_gone
 left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
   "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
 [[ $left == 00 ]] || fail "the server still has something of $database"
-kubectl -n "$namespace" delete job application secret/dbpassword --ignore-not-found >/dev/null 2>&1 || true
-say "the object, its Secret, the database and its logins are gone. That was all of it."
+say "the object, its Secret, the database and its logins are gone; its backups are not"
+kubectl -n "$namespace" get backups
+last=$(kubectl -n "$namespace" get backups -l "db.isotoma.com/uid=$uid" -o jsonpath='{.items[0].metadata.name}')
+
+say "the developer wants it back: the same Database, with restoreFrom"
+kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml" --dry-run=client -o json |
+  jq --arg backup "$last" '.spec.restoreFrom = {backup: $backup}' | kubectl -n "$namespace" apply -f -
+kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s
+database=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.database}')
+after=$(query_server "$hash" "$database")
+note "rows and hash before: $before"
+note "rows and hash after:  $after"
+[[ -n $before && $before == "$after" ]] || fail "the rows that came back are others"
+kubectl -n "$namespace" patch database "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}' >/dev/null
+restored=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}')
+kubectl -n "$namespace" delete database "$name"
+end_narration
+
+# The driver's Jobs would stay for an hour, for whoever wants to read their logs.
+kubectl -n "$namespace" delete job/application secret/dbpassword secret/bucket >/dev/null
+kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid in ($uid, $restored)" >/dev/null
+kubectl -n "$namespace" delete backups --all >/dev/null
+note "and so is what the demo had put beside them: the application, the passwords, the finished Jobs, the Backup objects"
+[[ ${CLUSTER:-} == current ]] ||
+  say "the cluster still runs, with the release in it: source .cluster/env.sh to use it, make cluster-down to end it"

@@ -21,3 +21,8 @@ pub mod testkit;
 pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode};
 pub use error::{DriverError, ErrorKind, Result, Retry};
 pub use secret::Secret;
+
+/// The guide for authors: its programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/drivers.md")]
+struct Guide;
