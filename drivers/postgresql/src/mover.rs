@@ -37,13 +37,6 @@ impl fmt::Debug for Mover {
 impl Mover {
     /// A session of the administrator that reads as the group role. Nothing of the tenant's runs in it: it reads
     /// tables and the catalog.
-<<<<<<< HEAD
-    pub(crate) async fn reading(dialer: &Dialer, layout: &Layout) -> Result<Self> {
-        let opened = Self::open(dialer, layout, dialer.admin()).await;
-        let mover = opened
-            .map_err(|refusal| refusal.at(&dialer.place(&dialer.admin().username, &layout.database)))?;
-        mover.prepare(layout, true).await
-=======
     pub(crate) async fn reading(session: &Session, layout: &Layout) -> Result<Self> {
         let admin = session.dialer.admin();
         let opened = Self::open(session, layout, admin).await;
@@ -52,7 +45,6 @@ impl Mover {
         let doing = "cannot pin the settings of a session";
         mover.talk.run(&data::refuse_views(), doing, Carries::Ours).await?;
         mover.act_as_group(layout).await
->>>>>>> pgdump
     }
 
     async fn open(session: &Session, layout: &Layout, login: &Login) -> std::result::Result<Self, Refusal> {
@@ -97,11 +89,7 @@ pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover
             tracing::info!("the connection limit lets one session load only");
             None
         }
-<<<<<<< HEAD
-        Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.prepare(layout, false).await?),
-=======
         Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?),
->>>>>>> pgdump
     };
     Ok((first, second))
 }
