@@ -14,7 +14,11 @@ query_server() { # SQL
     env PGPASSWORD="$admin_password" psql -h localhost -U postgres -d postgres -qtAX -c "$1"
 }
 
-database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
+# is_gone KIND: the object of that name; an answer that does not come is no answer.
+is_gone() {
+  local found
+  found=$(kubectl -n "$namespace" get "$1" "$name" --ignore-not-found -o name) && [[ -z $found ]]
+}
 
 # Prints each phase once, as the watch on its input sees it.
 narrate_phases() {
@@ -113,7 +117,8 @@ note "$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.condi
 
 say "the developer says: drop it all the same"
 kubectl -n "$namespace" patch database "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}'
-wait_until 60 "the Database is gone" database_is_gone
+wait_until 60 "the Database is gone" is_gone database
+wait_until 60 "its Secret is gone" is_gone secret
 left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
   "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
 [[ $left == 00 ]] || fail "the server still has something of $database"
@@ -121,8 +126,8 @@ end_narration
 say "the object, its Secret, the database and its logins are gone"
 
 # The driver's Jobs would stay for an hour, for whoever wants to read their logs.
-kubectl -n "$namespace" delete job/application secret/dbpassword >/dev/null
-kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid=$uid" >/dev/null
+kubectl -n "$namespace" delete job/application secret/dbpassword --cascade=foreground >/dev/null
+kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid=$uid" --cascade=foreground >/dev/null
 note "and so is what the demo had put beside them: the application, the password, the finished Jobs of the driver"
 [[ ${CLUSTER:-} == current ]] ||
   say "the cluster still runs, with the release in it: source .cluster/env.sh to use it, make cluster-down to end it"
