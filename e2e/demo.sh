@@ -25,7 +25,11 @@ make_bucket() {
     --request PUT "http://$address/$1" <<<"user = \"$login\""
 }
 
-database_is_gone() { ! kubectl -n "$namespace" get database "$name"; }
+# is_gone KIND: the object of that name; an answer that does not come is no answer.
+is_gone() {
+  local found
+  found=$(kubectl -n "$namespace" get "$1" "$name" --ignore-not-found -o name) && [[ -z $found ]]
+}
 
 # Prints each phase once, as the watch on its input sees it.
 narrate_phases() {
@@ -152,7 +156,8 @@ kubectl -n "$namespace" get backups
 say "the developer deletes it; backupTo is set, so its logins are locked out, it is backed up, read back, and only then dropped"
 before=$(query_server "$hash" "$database")
 kubectl -n "$namespace" delete database "$name" --wait=false
-wait_until 60 "the Database is gone" database_is_gone
+wait_until 60 "the Database is gone" is_gone database
+wait_until 60 "its Secret is gone" is_gone secret
 left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
   "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
 [[ $left == 00 ]] || fail "the server still has something of $database"
@@ -175,7 +180,7 @@ kubectl -n "$namespace" delete database "$name"
 end_narration
 
 # The driver's Jobs would stay for an hour, for whoever wants to read their logs.
-kubectl -n "$namespace" delete job/application secret/dbpassword secret/bucket >/dev/null
+kubectl -n "$namespace" delete job/application secret/dbpassword secret/bucket --cascade=foreground >/dev/null
 kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid in ($uid, $restored)" >/dev/null
 kubectl -n "$namespace" delete backups --all >/dev/null
 note "and so is what the demo had put beside them: the application, the passwords, the finished Jobs, the Backup objects"
