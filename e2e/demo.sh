@@ -18,11 +18,13 @@ hash="SELECT count(*), md5(string_agg(text, ',' ORDER BY text)) FROM greetings"
 
 # make_bucket NAME: as the store's administrator, unless it is there.
 make_bucket() {
-  local login address
+  local login address status
   login=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username | base64decode}}:{{.data.password | base64decode}}')
   address=$(kubectl -n servers get service s3 -o jsonpath='{.spec.clusterIP}:{.spec.ports[0].port}')
-  curl --silent --show-error --output /dev/null --aws-sigv4 aws:amz:eu-west-1:s3 --config - \
-    --request PUT "http://$address/$1" <<<"user = \"$login\""
+  status=$(curl --silent --show-error --output /dev/null --write-out '%{http_code}' --config - \
+    --aws-sigv4 aws:amz:eu-west-1:s3 --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+    --request PUT "http://$address/$1" <<<"user = \"$login\"")
+  [[ $status == 200 || $status == 409 ]] || fail "the object store answers $status to a new bucket"
 }
 
 # is_gone KIND: the object of that name; an answer that does not come is no answer.
@@ -75,6 +77,13 @@ SERVERS="postgresql-17 s3" "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
 admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='{.data.password}' | base64 -d)
+
+# What an earlier demo left that failed.
+if kubectl -n "$namespace" get database "$name" >/dev/null 2>&1; then
+  kubectl -n "$namespace" patch database "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}' >/dev/null
+  kubectl -n "$namespace" delete database "$name"
+fi
+kubectl -n "$namespace" delete backups --all >/dev/null
 
 say "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
 kubectl -n "$namespace" create secret generic dbpassword --from-literal=password="$admin_password" \

@@ -66,21 +66,24 @@ impl Mover {
 /// A load runs the tenant's code: checks, defaults, the expressions of indexes. In a session of the administrator
 /// that acts as the group role, such code could `RESET ROLE` and go on as the administrator. So these sessions are
 /// of the standby login, which has no more than the tenant's rights and nobody uses: it gets a password that only
-/// this run knows, and may not log in any more as soon as they are open.
+/// this run knows, and may not log in any more as soon as they are open. It may connect for that moment even where
+/// the tenant is locked out.
 pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover, Option<Mover>)> {
     let Session { talk, dialer, .. } = session;
     let login = Login::new(&layout.standby, one_time_password()?);
-    let standby = Ident::new(&layout.standby);
+    let (database, standby) = (Ident::new(&layout.database), Ident::new(&layout.standby));
     let doing = format!("cannot lend login {} to the load", layout.standby);
     let lend = [
         sql::set_password(&standby, &Verifier::of(&login.password)),
         sql::alter_role(&standby, Attribute::Login),
+        sql::grant_connect(&database, &standby),
     ];
+    let take_back = [sql::alter_role(&standby, Attribute::NoLogin), sql::revoke_connect(&database, &standby)];
     talk.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
     let first = Mover::open(session, layout, &login).await;
     let second = if first.is_ok() { Some(Mover::open(session, layout, &login).await) } else { None };
     // What dies before this leaves a login with a password that nobody knows; `observe` shows it.
-    talk.run(&sql::alter_role(&standby, Attribute::NoLogin), &doing, Carries::Ours).await?;
+    talk.run(&sql::Sql::batch(&take_back), &doing, Carries::Ours).await?;
     let place = dialer.place(&login.username, &layout.database);
     let first = first.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?;
     let second = match second {

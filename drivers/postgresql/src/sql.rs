@@ -234,8 +234,12 @@ pub(crate) fn grant_database(database: &Ident, group: &Ident) -> Sql {
     Sql(format!("GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {database} TO {group}"))
 }
 
-pub(crate) fn revoke_connect(database: &Ident, group: &Ident) -> Sql {
-    Sql(format!("REVOKE CONNECT ON DATABASE {database} FROM {group}"))
+pub(crate) fn grant_connect(database: &Ident, role: &Ident) -> Sql {
+    Sql(format!("GRANT CONNECT ON DATABASE {database} TO {role}"))
+}
+
+pub(crate) fn revoke_connect(database: &Ident, role: &Ident) -> Sql {
+    Sql(format!("REVOKE CONNECT ON DATABASE {database} FROM {role}"))
 }
 
 /// FORCE ends the sessions that are open.
