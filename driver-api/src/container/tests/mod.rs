@@ -3,6 +3,8 @@
 mod api_server;
 #[cfg(feature = "conformance")]
 mod backup;
+#[cfg(feature = "conformance")]
+mod crash;
 mod create;
 mod delete;
 mod faults;

@@ -81,11 +81,11 @@ fn named(object: &Value) -> RequestName {
 
 /// Runs what is needed until nothing is, or until nothing helps. Answers whether it is at rest.
 pub(super) async fn runs_to_rest(world: &World) -> bool {
-    // A fault leaves one operation to repeat, and a deletion two to do. What fails twice goes on failing.
+    // A fault is one failure, and may cause another. What fails more often goes on failing.
     let mut failures = 0;
     while failures < 4 {
         let Some(operation) = needed(world) else { return true };
-        failures += usize::from(world.run(operation).await != Outcome::Done);
+        failures += usize::from(world.try_run(operation).await != Some(Outcome::Done));
     }
     false
 }
