@@ -60,7 +60,7 @@ pub(super) fn next_request(world: &World, operation: Operation) -> Option<Reques
     let begun = all.iter().find(|object| object["metadata"]["name"].as_str() == active);
     let next = begun.map(named).or_else(|| pending(world, operation).next());
     // What is begun goes on, though nobody asks for it any more.
-    let gone = || RequestName { name: active.unwrap_or_default().to_owned(), uid: String::new() };
+    let gone = || RequestName { name: active.unwrap_or_default().to_owned(), uid: "gone".to_owned() };
     Some(next.unwrap_or_else(gone))
 }
 
