@@ -115,11 +115,14 @@ pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
     use DatabasePhase as P;
     let Some(from) = from else {
         // A run died between finalizer and first phase, and the object was deleted since.
-        return matches!(to, P::Creating | P::DeletionRequested);
+        return matches!(to, P::Creating | P::BackupBeforeDeleteRequested | P::DeletionRequested);
     };
     from == to
         || match from {
-            P::Creating => matches!(to, P::Created | P::DeletionRequested),
+            // The final backup is due where the login was handed out, which `permits` is told.
+            P::Creating => {
+                matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
+            }
             P::Created => matches!(
                 to,
                 P::BackupRequested

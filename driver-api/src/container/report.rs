@@ -209,21 +209,26 @@ impl Record {
     /// Says why it does not go on. A failure to say so is logged: the run has failed already.
     pub(super) async fn failed(&mut self, kind: ErrorKind, message: &str, server: &str, database: &str) {
         let (now, generation) = (now(), self.generation);
+        let phase = self.live.phase().unwrap_or(DatabasePhase::Creating);
+        // Which Restore has given up what was there must stay known: it alone may say that all is loaded.
+        let keeps_claim =
+            matches!(phase, DatabasePhase::RestoreInProgress | DatabasePhase::RestoreCompleted);
         let unchanged = self.live.status.as_ref().is_some_and(|status| {
             status.observed_generation == Some(generation)
-                && status.active_operation.is_none()
+                && (status.active_operation.is_none() || keeps_claim)
                 && Conditions::get(&status.conditions, READY)
                     .is_some_and(|ready| ready.reason == kind.reason() && ready.message == message)
         });
         if unchanged {
             return;
         }
-        let phase = self.live.phase().unwrap_or(DatabasePhase::Creating);
         let written = self
             .write(phase, |status| {
                 status.server = Some(server.to_owned());
                 status.database = Some(database.to_owned());
-                status.active_operation = None;
+                if !keeps_claim {
+                    status.active_operation = None;
+                }
                 status.observed_generation = Some(generation);
                 status.conditions.set(READY, false, kind.reason(), message, generation, &now);
                 match kind.retry() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Deserialize;
 use tracing::info;
 
 use super::create::{ensure, parse_parameters};
@@ -20,6 +21,10 @@ use crate::error::{DriverError, ErrorKind, Result};
 /// The whole backup is read and found good before anything is changed. From then on what was in the database is
 /// given up, and only a load that is complete leads back to `Created`.
 pub(super) async fn restore<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    if run.record.live().phase() == Some(DatabasePhase::RestoreCompleted) {
+        // All is loaded and said: nobody need ask for it any more.
+        return load(driver, run, None).await;
+    }
     let begun = is_begun(run);
     let Some(mut request) = requested(run).await? else {
         if begun {
@@ -29,17 +34,23 @@ pub(super) async fn restore<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<
             ));
         }
         info!("nobody asks for the Restore any more");
-        return run.record.unclaim().await;
+        return step_back(driver, run).await;
     };
-    if request.is_completed() && !begun {
-        return run.record.unclaim().await;
+    if request.is_completed() {
+        if !begun {
+            return step_back(driver, run).await;
+        }
+        if !is_active(run, &request) {
+            // What this one has loaded is given up already, and of the other's nobody knows how much is there.
+            return Err(DriverError::new(ErrorKind::Superseded, "another Restore is at work on the Database"));
+        }
     }
-    let loaded = load(driver, run, &mut request).await;
+    let loaded = load(driver, run, Some(&mut request)).await;
     if let Err(error) = &loaded {
         if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded) {
             request.failed(RestorePhase::Starting, error.kind(), &run.redacted(error)).await;
         }
-        run.record.unclaim().await?;
+        step_back(driver, run).await?;
     }
     loaded
 }
@@ -58,43 +69,74 @@ pub(super) fn is_begun(run: &Run<'_>) -> bool {
     )
 }
 
-async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Request<Restore>) -> Result<()> {
-    let begun = is_begun(run);
-    let spec = run.record.live().spec.clone();
-    let parameters: D::Parameters = parse_parameters(spec.parameters)?;
-    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
-    run.hide(&server.admin.password);
-    let database = run.target::<D>();
+/// Whether it is `request` that the Database was claimed for.
+fn is_active(run: &Run<'_>, request: &Request<Restore>) -> bool {
+    let active = run.record.status().active_operation.and_then(|active| active.restore);
+    active.as_deref() == Some(request.name())
+}
 
-    if !request.is_completed() {
-        request.begin(RestorePhase::Starting, "Starting", "a driver reads the backup").await?;
+/// What every run on a database needs.
+struct Work<P> {
+    server: Server,
+    database: Target,
+    desired: Desired<P>,
+    secret: BindingSecret,
+}
+
+impl<P: for<'de> Deserialize<'de>> Work<P> {
+    async fn of<D: Driver<Parameters = P>>(run: &mut Run<'_>) -> Result<Self> {
+        let parameters = parse_parameters(run.record.live().spec.parameters.clone())?;
+        let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
+        run.hide(&server.admin.password);
+        let database = run.target::<D>();
+        let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
+        let password = secret.password(run.record.status().binding.is_some()).await?;
+        run.hide(&password);
+        let desired = Desired::new(parameters, Login::new(&database.active_login, password));
+        Ok(Self { server, database, desired, secret })
     }
-    let source = request.live().spec.from.clone();
-    let found = Found::by(&source, run).await?;
-    found.check_engine(D::TYPE)?;
-    found.verify().await?;
+}
+
+/// Loads the backup, unless all of it is loaded, which is so where there is no `request` any more.
+async fn load<D: Driver>(
+    driver: &D,
+    run: &mut Run<'_>,
+    request: Option<&mut Request<Restore>>,
+) -> Result<()> {
+    let begun = is_begun(run);
+    let mut request = request.filter(|request| !request.is_completed());
+    let Work { server, database, desired, secret } = Work::of::<D>(run).await?;
+    let mut due = None;
+    if let Some(request) = request.as_deref_mut() {
+        request.begin(RestorePhase::Starting, "Starting", "a driver reads the backup").await?;
+        let source = request.live().spec.from.clone();
+        let found = Found::by(&source, run).await?;
+        found.check_engine(D::TYPE)?;
+        found.verify().await?;
+        due = Some(found);
+    }
 
     let mut session = driver.connect(&server, &database).await?;
     let before = driver.observe(&mut session, &database, None).await?;
-    check_is_ours(&before, begun, &server, &database)?;
-    let overwrite = begun || request.live().spec.overwrite;
-    check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
+    // What is loaded and not there any more got lost: an empty one in its place would hide that.
+    check_is_ours(&before, begun && due.is_some(), &server, &database)?;
 
-    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
-    let password = secret.password(run.record.status().binding.is_some()).await?;
-    run.hide(&password);
-    let desired = Desired::new(parameters, Login::new(&database.active_login, password));
-
-    if !begun {
-        let phase = DatabasePhase::RestoreRequested;
-        run.record.claim(phase, &server.to_string(), &database.name).await?;
-    }
-    if run.record.live().phase() != Some(DatabasePhase::RestoreCompleted) {
-        run.record.claim(DatabasePhase::RestoreInProgress, &server.to_string(), &database.name).await?;
-    }
-    if !request.is_completed() {
+    if let (Some(request), Some(found)) = (request, due) {
+        let overwrite = begun || request.live().spec.overwrite;
+        check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
+        if !begun {
+            let phase = DatabasePhase::RestoreRequested;
+            run.record.claim(phase, &server.to_string(), &database.name).await?;
+        }
+        if !overwrite {
+            // A row that was committed since is one that nobody gave up.
+            driver.lock_out(&mut session, &database).await?;
+            check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
+        }
+        // Where the Restore is gone, this is the last moment at which nothing is given up.
         let url = found.url();
         request.advance(RestorePhase::Restoring, |status| status.source = Some(url.clone())).await?;
+        run.record.claim(DatabasePhase::RestoreInProgress, &server.to_string(), &database.name).await?;
         let counter = Arc::<AtomicU64>::default();
         let loading = load_anew(driver, &mut session, &database, &desired, &found, &counter);
         while_reporting(loading, async || {
@@ -106,10 +148,26 @@ async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Request<Re
         let said = ("Completed", message.as_str());
         request.completed(&run.assignment.job, found.bytes(), said, |_| {}).await?;
     }
+    // Only then the login is let in again: a row that it commits must never be loaded over.
+    run.record.advance(DatabasePhase::RestoreCompleted).await?;
     let present = driver.observe(&mut session, &database, None).await?;
     ensure(driver, &mut session, &database, &desired, &present).await?;
-    run.record.advance(DatabasePhase::RestoreCompleted).await?;
     run.record.created(secret.name()).await
+}
+
+/// Takes the claim of a Restore that has given up nothing off again, and lets the login in that it may have
+/// locked out.
+async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
+    if run.record.live().phase() != Some(DatabasePhase::RestoreRequested) {
+        return Ok(());
+    }
+    let Work { server, database, desired, .. } = Work::of::<D>(run).await?;
+    let mut session = driver.connect(&server, &database).await?;
+    let present = driver.observe(&mut session, &database, None).await?;
+    if matches!(present, Presence::Ours { database: true, .. }) {
+        ensure(driver, &mut session, &database, &desired, &present).await?;
+    }
+    run.record.unclaim().await
 }
 
 /// What is loaded into is ours, and is there, unless an earlier run was making it anew.

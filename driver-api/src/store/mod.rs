@@ -31,7 +31,7 @@ mod target;
     clippy::print_stdout,
     reason = "a test may fail on the spot"
 )]
-mod tests;
+pub(crate) mod tests;
 mod upload;
 mod verify;
 

@@ -206,7 +206,7 @@ impl Upload {
 }
 
 /// A name for an attempt that no other has.
-pub(super) fn random_attempt() -> Result<String> {
+pub(crate) fn random_attempt() -> Result<String> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|error| {
         DriverError::new(ErrorKind::Internal, format!("the system has no random numbers: {error}"))

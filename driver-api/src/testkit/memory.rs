@@ -167,6 +167,9 @@ impl Driver for MemoryDriver {
             if login.is_none_or(|(_, password)| password != desired.login.password.expose()) {
                 differences.push("the login does not work".to_owned());
             }
+            if contents.locked_out.contains(&database.active_login) {
+                differences.push("the login is locked out".to_owned());
+            }
         }
         Ok(Presence::Ours { database: database_is_ours, differences })
     }

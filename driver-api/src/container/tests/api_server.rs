@@ -10,6 +10,8 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::objects::{Kind, Objects, conflict, failure, found, merge};
+
 /// What goes wrong at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -25,6 +27,8 @@ pub(super) enum Fault {
     Written,
     /// The owner changes the deletion policy to Retain just before.
     Retained,
+    /// Somebody deletes all Backups and Restores just before.
+    RequestsDeleted,
 }
 
 impl Fault {
@@ -40,8 +44,13 @@ pub(super) struct ApiServer {
     killed: Arc<Notify>,
 }
 
+/// What happens before each request, whoever makes it.
+type Meanwhile = Box<dyn FnMut() + Send>;
+
 #[derive(Default)]
 struct State {
+    meanwhile: Option<Meanwhile>,
+    objects: Objects,
     database: Option<Value>,
     secret: Option<Value>,
     version: u64,
@@ -69,6 +78,21 @@ impl ApiServer {
         let mut state = self.state.lock().unwrap();
         state.requests.clear();
         state.fault = Some((index, fault));
+    }
+
+    /// Calls `meanwhile` before each request is answered.
+    pub(super) fn meanwhile(&self, meanwhile: impl FnMut() + Send + 'static) {
+        self.state.lock().unwrap().meanwhile = Some(Box::new(meanwhile));
+    }
+
+    /// The Backups and Restores.
+    pub(super) fn objects<T>(&self, look: impl FnOnce(&mut Objects) -> T) -> T {
+        look(&mut self.state.lock().unwrap().objects)
+    }
+
+    /// What ends a run when it is notified.
+    pub(super) fn killer(&self) -> Arc<Notify> {
+        Arc::clone(&self.killed)
     }
 
     /// Runs `work` until it ends, or until a fault kills it.
@@ -116,8 +140,11 @@ impl ApiServer {
         let fault = {
             let mut state = self.state.lock().unwrap();
             let index = state.requests.len();
-            let line = describe(&parts.method, parts.uri.path(), &body);
+            let line = super::objects::describe(&parts.method, parts.uri.path(), &body);
             state.requests.push(line);
+            if let Some(meanwhile) = &mut state.meanwhile {
+                meanwhile();
+            }
             state.fault.filter(|(at, _)| *at == index).map(|(_, fault)| fault)
         };
         match fault {
@@ -125,12 +152,14 @@ impl ApiServer {
             Some(Fault::Deleted) => self.delete(),
             Some(Fault::Written) => {
                 self.edit(|database| database["metadata"]["labels"]["seen"] = json!("yes"));
+                self.objects(Objects::touch_all);
             }
             Some(Fault::Retained) => self.edit(|database| {
                 database["spec"]["deletionPolicy"] = json!("Retain");
                 let generation = database["metadata"]["generation"].as_i64().unwrap();
                 database["metadata"]["generation"] = json!(generation + 1);
             }),
+            Some(Fault::RequestsDeleted) => self.objects(Objects::clear),
             Some(Fault::KilledAfter | Fault::AnswerLost) | None => {}
         }
         let apply =
@@ -141,7 +170,7 @@ impl ApiServer {
             Some(Fault::AnswerLost) => {
                 return response(StatusCode::GATEWAY_TIMEOUT, &failure(504, "Timeout"));
             }
-            Some(Fault::KilledBefore | Fault::Deleted | Fault::Written | Fault::Retained) | None => {}
+            _ => {}
         }
         response(code, &answer)
     }
@@ -179,6 +208,9 @@ impl State {
     }
 
     fn handle(&mut self, method: &Method, path: &str, body: Value, apply: bool) -> (StatusCode, Value) {
+        if let Some((kind, name)) = Kind::in_path(path) {
+            return self.objects.handle(method, kind, name, path.ends_with("/status"), body);
+        }
         let secret = path.contains("/secrets");
         match (secret, method.as_str()) {
             (false, "GET") => found(self.database.as_ref()),
@@ -239,56 +271,6 @@ impl State {
 
 fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
-}
-
-/// JSON merge patch, RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(name);
-        } else {
-            merge(&mut target[name], value);
-        }
-    }
-}
-
-/// One line for one request: what a reader needs to see the order of effects.
-fn describe(method: &Method, path: &str, body: &Value) -> String {
-    let kind = if path.contains("/secrets") { "secret" } else { "database" };
-    let detail = if path.ends_with("/status") {
-        format!(" status {}", body["status"]["phase"].as_str().unwrap_or_default())
-    } else if kind == "secret" && body.is_object() {
-        let keys: Vec<_> =
-            body["data"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-        format!(" {}", keys.join(","))
-    } else if body.is_object() {
-        format!(" finalizers {}", body["metadata"]["finalizers"])
-    } else {
-        String::new()
-    };
-    format!("{method} {kind}{detail}")
-}
-
-fn found(object: Option<&Value>) -> (StatusCode, Value) {
-    object.map_or_else(
-        || (StatusCode::NOT_FOUND, failure(404, "NotFound")),
-        |object| (StatusCode::OK, object.clone()),
-    )
-}
-
-fn conflict(reason: &str) -> (StatusCode, Value) {
-    (StatusCode::CONFLICT, failure(409, reason))
-}
-
-fn failure(code: u16, reason: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code})
 }
 
 fn response(code: StatusCode, body: &Value) -> Response<Body> {

@@ -2,32 +2,12 @@
 
 use super::World;
 use super::api_server::Fault;
+use super::operator::settle;
 use crate::container::outcome::Outcome;
 use crate::lifecycle::Operation;
 
 /// More requests than any operation makes.
 const REQUESTS: usize = 12;
-
-/// What the operator would launch for the object as it is.
-fn needed(world: &World) -> Option<Operation> {
-    let database = world.api.database()?;
-    let deleted = !database["metadata"]["deletionTimestamp"].is_null();
-    if deleted {
-        return Some(Operation::Delete);
-    }
-    (world.phase().as_deref() != Some("Created")).then_some(Operation::Create)
-}
-
-/// Runs what is needed until nothing is.
-async fn settle(world: &World) {
-    for _ in 0..5 {
-        match needed(world) {
-            None => return,
-            Some(operation) => world.run(operation).await,
-        };
-    }
-    panic!("it does not settle: {:?}", world.api.database());
-}
 
 #[tokio::test]
 async fn create_ends_right_after_a_fault_at_every_request() {

@@ -1,9 +1,17 @@
 //! The runtime against an API server and a database server in memory, with a fault at every request.
 
 mod api_server;
+#[cfg(feature = "conformance")]
+mod backup;
+#[cfg(feature = "conformance")]
+mod crash;
 mod create;
 mod delete;
 mod faults;
+mod objects;
+mod operator;
+#[cfg(feature = "conformance")]
+mod stored;
 
 use serde_json::{Value, json};
 
@@ -65,7 +73,7 @@ impl World {
             tls_ca: None,
             tls_certificate: None,
             tls_key: None,
-            request: None,
+            request: operator::next_request(self, operation),
             s3_access_key_id: None,
             s3_secret_access_key: None,
             s3_session_token: None,

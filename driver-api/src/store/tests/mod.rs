@@ -5,7 +5,7 @@ mod backup;
 mod damage;
 mod faults;
 mod memory;
-mod proxy;
+pub(crate) mod proxy;
 mod refusals;
 
 use std::time::Duration;
@@ -15,6 +15,8 @@ use s3::bucket::Bucket;
 use s3::bucket_ops::BucketConfiguration;
 use s3::creds::Credentials;
 use s3::region::Region;
+
+pub(crate) use super::upload::random_attempt;
 
 use super::client::Client;
 use super::manifest::Manifest;
@@ -42,7 +44,7 @@ fn endpoint() -> String {
 }
 
 /// A bucket of one test's own.
-async fn bucket() -> StoreTarget {
+pub(crate) async fn bucket() -> StoreTarget {
     let name = format!("test-{}", super::upload::random_attempt().unwrap());
     let region = Region::Custom { region: "eu-west-1".to_owned(), endpoint: endpoint() };
     let login = Credentials::new(Some("test"), Some("testsecret"), None, None, None).unwrap();
@@ -62,7 +64,7 @@ async fn bucket() -> StoreTarget {
     }
 }
 
-fn store(target: &StoreTarget) -> Store {
+pub(crate) fn store(target: &StoreTarget) -> Store {
     Store::with(target.clone(), HASTY, SMALL).unwrap()
 }
 
@@ -127,7 +129,7 @@ async fn back_up(store: &Store, recipients: &[String], streams: &[(&str, Bytes)]
 }
 
 /// Reads a stream whole.
-async fn read(download: &Download, name: &str) -> Result<Bytes> {
+pub(crate) async fn read(download: &Download, name: &str) -> Result<Bytes> {
     let mut reader = download.open(name).await?;
     let mut bytes = Vec::new();
     while let Some(chunk) = reader.read().await? {
@@ -137,7 +139,7 @@ async fn read(download: &Download, name: &str) -> Result<Bytes> {
 }
 
 /// All keys and no upload: what a finished backup leaves.
-async fn keys_and_no_uploads(target: &StoreTarget) -> Vec<String> {
+pub(crate) async fn keys_and_no_uploads(target: &StoreTarget) -> Vec<String> {
     assert_eq!(client(target).list_uploads("").await.unwrap(), []);
     client(target).list("").await.unwrap().into_keys().collect()
 }

@@ -4,41 +4,41 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{StoreTarget, endpoint};
 
 /// A request, as a rule sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Such as `PUT`.
-    pub(super) method: String,
+    pub(crate) method: String,
     /// The path and the query.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// All header lines, in lower case.
-    pub(super) headers: String,
+    pub(crate) headers: String,
 }
 
 impl Asked {
     /// Whether it is for a part of a multipart upload.
-    pub(super) fn is_part(&self) -> bool {
+    pub(crate) fn is_part(&self) -> bool {
         self.method == "PUT" && self.path.contains("partNumber=")
     }
 
     /// Whether it completes a multipart upload.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.method == "POST" && self.path.contains("uploadId=")
     }
 
     /// Whether it writes a manifest.
-    pub(super) fn is_manifest(&self) -> bool {
+    pub(crate) fn is_manifest(&self) -> bool {
         self.method == "PUT" && self.path.ends_with("/manifest.json")
     }
 }
 
 /// What happens to a request.
 #[derive(Clone, Debug)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// The server answers it.
     Pass,
     /// This answers it.
@@ -51,13 +51,15 @@ pub(super) enum Fate {
     CutAnswer(usize),
     /// The server answers it once this is true.
     Hold(watch::Receiver<bool>),
+    /// Who asks is killed, after the server has done it or before.
+    Kill { after: bool, killer: Arc<Notify> },
 }
 
 /// What has been asked so far, and what a rule decided.
-pub(super) type Log = Arc<Mutex<Vec<(Asked, Fate)>>>;
+pub(crate) type Log = Arc<Mutex<Vec<(Asked, Fate)>>>;
 
 /// `target` through a proxy in which `rule` decides.
-pub(super) async fn through(
+pub(crate) async fn through(
     target: &StoreTarget,
     mut rule: impl FnMut(&Asked) -> Fate + Send + 'static,
 ) -> (StoreTarget, Log) {
@@ -107,6 +109,10 @@ async fn serve(mut client: TcpStream, log: &Log, rule: impl FnOnce(&Asked) -> Fa
         client.read_exact(&mut some).await?;
         return Ok(());
     }
+    if let Fate::Kill { after: false, killer } = &fate {
+        killer.notify_one();
+        return wait_for_end(client).await;
+    }
     let mut body = vec![0; length];
     client.read_exact(&mut body).await?;
     if let Fate::Answer(status, body) = fate {
@@ -123,7 +129,18 @@ async fn serve(mut client: TcpStream, log: &Log, rule: impl FnOnce(&Asked) -> Fa
     server.read_to_end(&mut answer).await?;
     match fate {
         Fate::LoseAnswer => Ok(()),
+        Fate::Kill { killer, .. } => {
+            killer.notify_one();
+            wait_for_end(client).await
+        }
         Fate::CutAnswer(after) => client.write_all(&answer[..after.min(answer.len())]).await,
         _ => client.write_all(&answer).await,
     }
+}
+
+/// Answers nothing until the client hangs up.
+async fn wait_for_end(mut client: TcpStream) -> std::io::Result<()> {
+    let mut rest = [0; 4096];
+    while client.read(&mut rest).await? > 0 {}
+    Ok(())
 }
