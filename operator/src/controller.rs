@@ -313,13 +313,14 @@ fn look_again(decision: &Decision) -> Action {
         Decision::Wait(Wait::Slot) => Action::requeue(SLOT_INTERVAL),
         Decision::Settled(Settled::Current { verify_in: Some(left) }) => Action::requeue(*left),
         Decision::Stuck(Stuck::UnknownDriver { probe: true }) => Action::requeue(PROBE_INTERVAL),
+        // When the next attempt is made beside it, at the latest.
+        Decision::Stuck(Stuck::NoPod { .. } | Stuck::NotRunning { .. }) => {
+            Action::requeue(crate::decide::GIVEN_UP_AFTER)
+        }
         Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended)
         | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)
         | Decision::Stuck(
-            Stuck::Contradiction
-            | Stuck::UnknownDriver { probe: false }
-            | Stuck::NoPod { .. }
-            | Stuck::NotRunning { .. },
+            Stuck::Contradiction | Stuck::UnknownDriver { probe: false },
         ) => Action::await_change(),
     }
 }

@@ -24,6 +24,10 @@ pub const NO_POD_AFTER: Duration = Duration::from_secs(10);
 /// How long a Job's first pod may be without a running container before we say so.
 pub const NOT_RUNNING_AFTER: Duration = Duration::from_secs(15);
 
+/// How long a Job may be without a running container before the next attempt is made beside it. Its own deadline
+/// may be a day, and an image that is corrected is not its image.
+pub const GIVEN_UP_AFTER: Duration = Duration::from_mins(10);
+
 /// What a Database needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needed {
@@ -242,10 +246,23 @@ fn sooner(one: Wait, other: Wait) -> Wait {
 /// Whether a Job is a reason to wait: it is active, and the status does not say that its work is done.
 fn is_in_the_way(job: &JobFact, phase: Option<DatabasePhase>) -> bool {
     let active = match job.progress {
-        Progress::Active { .. } | Progress::Suspended => true,
+        Progress::Active { .. } => given_up_for(job).is_none(),
+        Progress::Suspended => true,
         Progress::Failed { .. } | Progress::Complete { .. } => false,
     };
     active && !job.recorded && !is_past(job.operation, phase)
+}
+
+/// Since when an active Job counts as failed because it has never begun. Should it begin all the same, the lock in the
+/// server keeps it from the one after it.
+fn given_up_for(job: &JobFact) -> Option<Duration> {
+    match job.progress {
+        Progress::Active { age, pods: Pods::None | Pods::Starting } => age.checked_sub(GIVEN_UP_AFTER),
+        Progress::Active { pods: Pods::Ran, .. }
+        | Progress::Suspended
+        | Progress::Failed { .. }
+        | Progress::Complete { .. } => None,
+    }
 }
 
 /// Whether the phase says that an operation is over, whatever its Job says.
@@ -326,8 +343,10 @@ fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
     let (age, permanent, lost) = match newest.progress {
         Progress::Failed { permanent, age } => (age, permanent, false),
         Progress::Complete { age } => (age, false, !newest.recorded),
-        // Its work is recorded, and Kubernetes does not know yet.
-        Progress::Active { .. } | Progress::Suspended => (Duration::ZERO, false, false),
+        // It never began; or its work is recorded, and Kubernetes does not know yet.
+        Progress::Active { .. } | Progress::Suspended => {
+            (given_up_for(newest).unwrap_or_default(), false, false)
+        }
     };
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
     let asked_again =

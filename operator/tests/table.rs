@@ -248,6 +248,11 @@ fn with_active_jobs(text: &mut String) {
         "The pod of a Job of the needed operation does not run, for 15 s",
         with_due_job(active(Pods::Starting, 15), unchanged),
     );
+    section(
+        text,
+        "The pod of a Job of the needed operation does not run, for 11 minutes",
+        with_due_job(active(Pods::Starting, 660), unchanged),
+    );
 }
 
 fn with_finished_jobs(text: &mut String) {

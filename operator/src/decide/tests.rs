@@ -149,3 +149,17 @@ fn an_unknown_driver_is_told_when_a_job_is_due() {
     let unknown = Facts { driver: Registered::Others, ..facts(Vec::new()) };
     assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver { probe: false }));
 }
+
+#[test]
+fn a_job_that_never_begins_does_not_hold_up_the_next_for_ever() {
+    let starting = |minutes| {
+        let progress = Progress::Active { age: Duration::from_mins(minutes), pods: Pods::Starting };
+        decide(&facts(vec![job(1, progress)]))
+    };
+    assert!(matches!(starting(9), Decision::Stuck(Stuck::NotRunning { .. })));
+    // It counts as failed from then on.
+    assert!(matches!(starting(10), Decision::Wait(Wait::Backoff { .. })));
+    assert_eq!(attempt(&starting(11)), Some(2));
+    let running = Progress::Active { age: Duration::from_hours(20), pods: Pods::Ran };
+    assert_eq!(decide(&facts(vec![job(1, running)])), Decision::Wait(Wait::Job { look_in: None }));
+}
