@@ -9,6 +9,7 @@ packages=(
   gcc libc6-dev libseccomp-dev pkg-config # runc, pause, the musl target's linker
   iptables iproute2 conntrack kmod     # kube-proxy, the bridge
   curl jq openssl procps util-linux uidmap ca-certificates
+  zstd postgresql-client               # docs/restore-by-hand.md
   shellcheck yq                        # make check, charts/test.sh
 )
 

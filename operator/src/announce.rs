@@ -52,12 +52,9 @@ impl Announcements {
         }
     }
 
-    /// Says it, once each, while this process leads.
+    /// Says it, once each, while this process leads. To be begun when every Database has been seen.
     pub async fn speak(self: Arc<Self>, context: Arc<Context>) {
         let mut leading = context.leading.clone();
-        if context.databases.wait_until_ready().await.is_err() {
-            return;
-        }
         loop {
             if leading.wait_for(|leads| *leads).await.is_err() {
                 return;

@@ -81,7 +81,6 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
         () = watches => {}
         () = stopped(stop.clone()) => return,
     }
-    tokio::spawn(Arc::clone(&announcements).speak(Arc::clone(&context)));
 
     let (acted, end_lease) = oneshot::channel::<()>();
     let lease = {
@@ -91,7 +90,7 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
             lease::hold(client, &config.namespace, &config.pod_name, lead, end).await;
         })
     };
-    let changes = database_changes(client, Arc::clone(&context), writer, health);
+    let changes = database_changes(client, Arc::clone(&context), announcements, writer, health);
     control(context, changes, woken, stop).await;
     // Only now, so that no other replica acts while our last launches end.
     drop(acted);
@@ -234,6 +233,7 @@ async fn control(
 fn database_changes(
     client: Client,
     context: Arc<Context>,
+    announcements: Arc<Announcements>,
     writer: Writer<Database>,
     health: Arc<Health>,
 ) -> impl Stream<Item = Result<Database, watcher::Error>> + Send + 'static {
@@ -250,6 +250,8 @@ fn database_changes(
                 // Everything else has been seen before.
                 watcher::Event::InitDone if !health.ready.swap(true, Ordering::Relaxed) => {
                     info!(databases = context.databases.len(), "has seen every object");
+                    // Only now is it known which Backup has no Database.
+                    tokio::spawn(Arc::clone(&announcements).speak(Arc::clone(&context)));
                 }
                 watcher::Event::InitDone
                 | watcher::Event::Init

@@ -171,16 +171,13 @@ async fn retain_leaves_the_database_and_says_where() {
 }
 
 #[tokio::test]
-async fn backup_then_delete_keeps_the_database_and_says_why() {
+async fn backup_then_delete_without_a_target_keeps_the_database_and_says_why() {
     with_namespace("backup_delete", async |test| {
         let fixture = database("orders").on(POSTGRESQL_15).deletion_policy(DeletionPolicy::BackupThenDelete);
         let live = test.create_ready(&fixture).await?;
         test.begin_delete("orders").await?;
-        let message = test.refused("orders", "Unsupported").await?;
-        ensure!(
-            message.contains("the database is kept") && message.contains("deletionPolicy to Delete"),
-            "{message}"
-        );
+        let message = test.refused("orders", "Invalid").await?;
+        ensure!(message.contains("spec.backupTo") && message.contains("deletionPolicy to Delete"), "{message}");
         let kept = POSTGRESQL_15.databases(&test.client, &test.prefix()).await?;
         ensure!(Some(&kept[0]) == live.status.unwrap_or_default().database.as_ref(), "{kept:?}");
         // What the message says is a way out.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::backups::{fill, picture};
 
 /// A Database with rows in it and a Backup of them; a hash over the rows.
-async fn backed_up(test: &Context, bucket: &Bucket) -> Result<(i64, String)> {
+async fn backed_up(test: &Context, bucket: &Bucket) -> Result<(i64, Option<String>)> {
     test.create_ready(&database("orders").backup_to(bucket)).await?;
     let before = picture(&fill(test, "orders").await?).await?;
     test.create_backup("first", "orders").await?;
@@ -20,7 +20,7 @@ async fn backed_up(test: &Context, bucket: &Bucket) -> Result<(i64, String)> {
     Ok(before)
 }
 
-async fn rows(test: &Context, name: &str) -> Result<(i64, String)> {
+async fn rows(test: &Context, name: &str) -> Result<(i64, Option<String>)> {
     picture(&login(&test.client, &test.secret(name).await?).await?).await
 }
 
@@ -90,7 +90,7 @@ async fn a_database_is_born_from_a_bucket_when_nothing_else_is_left() {
         let before = backed_up(&test, &bucket).await?;
         let status = test.backed_up("first").await?.status.context("no status")?;
         let path = status.location.context("no location")?.path;
-        test.patch("orders", &json!({"spec": {"deletionPolicy": "Delete"}})).await?;
+        test.patch("orders", json!({"spec": {"deletionPolicy": "Delete"}})).await?;
         test.delete("orders").await?;
         test.api::<Backup>().delete("first", &DeleteParams::default()).await?;
 
@@ -104,7 +104,7 @@ async fn a_database_is_born_from_a_bucket_when_nothing_else_is_left() {
             live.status.as_ref().is_some_and(|status| status.last_handled_reconcile.as_deref() == Some("once"))
         })
         .await?;
-        ensure!(rows(&test, "orders").await.is_err(), "no rows, and so no hash, are there");
+        ensure!(rows(&test, "orders").await? == (0, None), "the backup was loaded again");
         Ok(())
     })
     .await;
@@ -177,6 +177,52 @@ async fn an_encrypted_backup_is_loaded_with_its_key_and_with_no_other() {
         ensure!(!message.contains("AGE-SECRET"), "{message}");
         test.create_ready(&database("copy").restore_from(from(Some("right")))).await?;
         ensure!(rows(&test, "copy").await? == before);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_by_hand_as_the_page_says() {
+    with_namespace("restore_by_hand", async |test| {
+        test.leaves_databases();
+        let bucket = Bucket::make(&test).await?;
+        let before = backed_up(&test, &bucket).await?;
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/restore-by-hand.md"))?;
+        let script = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).context("no script")?;
+
+        // What `aws s3 cp --recursive` would bring.
+        let folder = std::env::temp_dir().join(&test.namespace);
+        let status = test.backed_up("first").await?.status.context("no status")?;
+        let path = format!("backups/{}/", status.location.context("no location")?.path);
+        for key in bucket.keys().await? {
+            let Some(name) = key.strip_prefix(&path) else { continue };
+            let file = folder.join("bucket").join(name);
+            std::fs::create_dir_all(file.parent().context("no folder")?)?;
+            std::fs::write(file, bucket.read(&key).await?)?;
+        }
+        let login = POSTGRESQL_17.admin_login(&test.client).await?;
+        let name = format!("{}_by_hand", test.prefix());
+        let host = e2e::address(&test.client, &POSTGRESQL_17.host()).await?;
+        let prelude = format!(
+            "set -euo pipefail; aws() {{ cp -r bucket backup; }}; \
+             export PGHOST={host} PGUSER=postgres PGDATABASE={name}\n"
+        );
+        // Where it is, and who we are, the reader fills in.
+        let filled: Vec<_> = script.lines().filter(|line| !line.starts_with("export PGHOST=")).collect();
+        ensure!(filled.len() + 1 == script.lines().count(), "the page names no server any more");
+        let output = tokio::process::Command::new("bash")
+            .arg("-c")
+            .arg(prelude + &filled.join("\n"))
+            .env("PGPASSWORD", &login["password"])
+            .current_dir(&folder)
+            .output()
+            .await?;
+        std::fs::remove_dir_all(&folder)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{said}");
+        let restored = POSTGRESQL_17.admin(&test.client, &name).await?;
+        ensure!(picture(&restored).await? == before, "{said}");
         Ok(())
     })
     .await;
