@@ -8,8 +8,14 @@ mod crash;
 mod create;
 mod delete;
 mod faults;
+#[cfg(feature = "conformance")]
+mod final_backup;
+#[cfg(feature = "conformance")]
+mod half_way;
 mod objects;
 mod operator;
+#[cfg(feature = "conformance")]
+mod restore;
 #[cfg(feature = "conformance")]
 mod stored;
 
