@@ -5,6 +5,8 @@ mod api_server;
 mod backup;
 #[cfg(feature = "conformance")]
 mod crash;
+#[cfg(feature = "conformance")]
+mod crash_large;
 mod create;
 mod delete;
 mod faults;

@@ -93,7 +93,7 @@ fn description() -> Description {
 }
 
 /// Bytes that no compression makes shorter, and that are the same for the same `seed`.
-fn noise(seed: u64, length: usize) -> Bytes {
+pub(crate) fn noise(seed: u64, length: usize) -> Bytes {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
