@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::assert_failed;
 use super::objects::{Kind, Objects};
-use super::operator::settle;
+use super::operator::{runs_to_rest, settle};
 use super::restore::{assert_restored, overwriting};
 use super::stored::{FINAL, Stored};
 use crate::error::ErrorKind;
@@ -75,14 +75,22 @@ async fn what_is_loaded_needs_neither_its_backup_nor_its_restore_any_more() {
 }
 
 #[tokio::test]
-async fn a_row_that_comes_once_the_login_works_again_is_not_loaded_over() {
-    let stored = overwriting().await;
-    // The login works, and the run dies before it says that the Database is complete.
-    stored.killed_at(10, Operation::Restore).await;
-    stored.commit("after");
-    stored.world.api.objects(|objects| objects.delete(Kind::Restore, "back"));
-    settle(&stored.world).await;
-    assert_eq!(stored.rows().unwrap(), ["one", "two", "after"]);
+async fn a_row_that_a_working_login_commits_between_two_runs_is_not_loaded_over() {
+    let mut committed = 0;
+    for index in 0..11 {
+        let stored = overwriting().await;
+        stored.killed_at(index, Operation::Restore).await;
+        let taken = stored.server().commit(&Stored::target(), "after").is_ok();
+        stored.world.api.objects(|objects| objects.delete(Kind::Restore, "back"));
+        stored.ask_restore("again", "nightly", false);
+        runs_to_rest(&stored.world).await;
+        assert_eq!(stored.rows().unwrap().contains(&"after".to_owned()), taken, "killed at request {index}");
+        assert_eq!(stored.world.phase().unwrap(), "Created");
+        assert!(stored.world.login_works());
+        committed += usize::from(taken);
+    }
+    // It does not work while the database is half loaded.
+    assert_eq!(committed, 9);
 }
 
 #[tokio::test]
