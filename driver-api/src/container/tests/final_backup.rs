@@ -129,6 +129,18 @@ async fn a_backup_of_another_database_or_one_that_is_cut_short_is_not_enough_to_
 }
 
 #[tokio::test]
+async fn a_policy_that_becomes_retain_during_a_final_backup_keeps_the_database() {
+    for index in 0..9 {
+        let stored = deleted(&["one"]).await;
+        stored.world.api.fault_at(index, Fault::Retained);
+        stored.world.run(Operation::BackupBeforeDelete).await;
+        settle(&stored.world).await;
+        assert_eq!(stored.world.api.database(), None);
+        assert_eq!(stored.rows().unwrap(), ["one"], "dropped after request {index}");
+    }
+}
+
+#[tokio::test]
 async fn what_fails_a_final_backup_is_said_on_both_objects_and_keeps_the_database() {
     let stored = deleted(&["one"]).await;
     stored.world.api.edit(|database| {

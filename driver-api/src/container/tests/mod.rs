@@ -1,5 +1,6 @@
 //! The runtime against an API server and a database server in memory, with a fault at every request.
 
+#[cfg_attr(not(feature = "conformance"), allow(dead_code, reason = "what talks to a store needs all of it"))]
 mod api_server;
 #[cfg(feature = "conformance")]
 mod backup;
@@ -14,6 +15,7 @@ mod faults;
 mod final_backup;
 #[cfg(feature = "conformance")]
 mod half_way;
+#[cfg_attr(not(feature = "conformance"), allow(dead_code, reason = "what talks to a store needs all of it"))]
 mod objects;
 mod operator;
 #[cfg(feature = "conformance")]
