@@ -30,7 +30,10 @@ pub(super) async fn backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         // Another run is at work, and what is to be said is its to say.
         Err(error) if error.kind() == ErrorKind::Busy => Err(error),
         Err(error) => {
-            request.failed(BackupPhase::Starting, error.kind(), &run.redacted(&error)).await;
+            // Where another run has completed it meanwhile, nothing is wrong with it.
+            if !request.is_completed() {
+                request.failed(BackupPhase::Starting, error.kind(), &run.redacted(&error)).await;
+            }
             run.record.unclaim().await?;
             Err(error)
         }
@@ -138,9 +141,9 @@ impl Kept {
         }
         let upload = self.store.begin(&self.location, None, &self.recipients).await?;
         let destination = self.store.url(&self.location);
-        request
-            .advance(BackupPhase::BackingUp, |status| status.destination = Some(destination.clone()))
-            .await?;
+        // A final backup that got damaged is made anew, and its record was complete before.
+        let phase = if request.is_completed() { BackupPhase::Completed } else { BackupPhase::BackingUp };
+        request.advance(phase, |status| status.destination = Some(destination.clone())).await?;
         info!(database = database.name, destination, "writing the backup");
         let identity = BackupIdentity {
             namespace: run.assignment.namespace.clone(),
@@ -154,7 +157,7 @@ impl Kept {
         let dumped = driver.dump(session, database, &upload);
         let written = while_reporting(dumped, async || {
             let now = Progress::of(progress.plain_bytes(), progress.expected_bytes());
-            request.progress(BackupPhase::BackingUp, now).await
+            request.progress(phase, now).await
         })
         .await;
         let completed = match written {
@@ -170,7 +173,7 @@ impl Kept {
         completed
     }
 
-    /// Says that the Backup is complete.
+    /// Says that the Backup is complete, unless it says so of this very manifest.
     pub(super) async fn completed(
         &self,
         manifest: &Manifest,
@@ -180,6 +183,10 @@ impl Kept {
         let destination = self.store.url(&self.location);
         let location = BackupLocation { s3: self.target.clone(), path: self.location.clone() };
         let checksum = sha256(&manifest.to_json()?);
+        let said = request.live().status.as_ref().and_then(|status| status.checksum.as_deref());
+        if request.is_completed() && said == Some(checksum.as_str()) {
+            return Ok(());
+        }
         let stored = manifest.totals.stored_bytes;
         let change = |status: &mut BackupStatus| {
             status.destination = Some(destination.clone());

@@ -71,9 +71,7 @@ async fn lock_out_dump_verify<D: Driver>(
         return Err(error);
     }
     info!(location = kept.location(), "read the backup back: it is what was written");
-    if !request.is_completed() {
-        kept.completed(&manifest, run, request).await?;
-    }
+    kept.completed(&manifest, run, request).await?;
     run.record.advance(DatabasePhase::BackupBeforeDeleteCompleted).await
 }
 

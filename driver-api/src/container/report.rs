@@ -211,8 +211,7 @@ impl Record {
         let (now, generation) = (now(), self.generation);
         let phase = self.live.phase().unwrap_or(DatabasePhase::Creating);
         // Which Restore has given up what was there must stay known: it alone may say that all is loaded.
-        let keeps_claim =
-            matches!(phase, DatabasePhase::RestoreInProgress | DatabasePhase::RestoreCompleted);
+        let keeps_claim = matches!(phase, DatabasePhase::RestoreInProgress | DatabasePhase::RestoreCompleted);
         let unchanged = self.live.status.as_ref().is_some_and(|status| {
             status.observed_generation == Some(generation)
                 && (status.active_operation.is_none() || keeps_claim)

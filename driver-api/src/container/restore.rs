@@ -42,7 +42,10 @@ pub(super) async fn restore<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<
         }
         if !is_active(run, &request) {
             // What this one has loaded is given up already, and of the other's nobody knows how much is there.
-            return Err(DriverError::new(ErrorKind::Superseded, "another Restore is at work on the Database"));
+            return Err(DriverError::new(
+                ErrorKind::Superseded,
+                "another Restore is at work on the Database",
+            ));
         }
     }
     let loaded = load(driver, run, Some(&mut request)).await;

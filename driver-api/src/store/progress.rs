@@ -22,6 +22,7 @@ impl Progress {
     }
 
     /// How many bytes the store has taken.
+    #[cfg(all(test, feature = "conformance"))]
     pub(crate) fn stored_bytes(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
     }

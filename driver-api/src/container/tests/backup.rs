@@ -6,7 +6,7 @@ use super::api_server::Fault;
 use super::assert_failed;
 use super::objects::Kind;
 use super::operator::settle;
-use super::stored::Stored;
+use super::stored::{FINAL, Stored};
 use crate::container::outcome::Outcome;
 use crate::error::ErrorKind;
 use crate::lifecycle::Operation;
@@ -47,31 +47,137 @@ async fn a_backup_whose_manifest_exists_is_adopted_without_a_second_dump() {
     let stored = Stored::alone(&["one"]).await;
     let location = stored.ask_backup("nightly");
     // The manifest is in the store, and the run dies before it can say so.
-    stored.world.api.fault_at(6, Fault::KilledBefore);
-    assert_eq!(stored.world.try_run(Operation::Backup).await, None);
-    stored.world.api.fault_at(usize::MAX, Fault::KilledBefore);
+    stored.killed_at(6, Operation::Backup).await;
     let keys = stored.keys().await;
     stored.commit("later");
     settle(&stored.world).await;
     assert_eq!(stored.status(Kind::Backup, "nightly")["phase"], "Completed");
-    assert_eq!((stored.dumped(&location).await.unwrap(), stored.keys().await), (vec!["one".to_owned()], keys));
+    assert_eq!(
+        (stored.dumped(&location).await.unwrap(), stored.keys().await),
+        (vec!["one".to_owned()], keys)
+    );
 }
 
 #[tokio::test]
 async fn a_manifest_of_another_database_is_not_adopted() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_backup("nightly");
-    stored.world.api.fault_at(6, Fault::KilledBefore);
-    assert_eq!(stored.world.try_run(Operation::Backup).await, None);
-    stored.world.api.fault_at(usize::MAX, Fault::KilledBefore);
-    let mut assignment = stored.world.assignment(Operation::Backup);
-    assignment.uid = "u-2".to_owned();
+    stored.killed_at(6, Operation::Backup).await;
+    stored.tamper("manifest.json", |manifest| Some(of_another_database(&manifest))).await;
+    let outcome = stored.world.run(Operation::Backup).await;
+    let message = assert_failed(&outcome, ErrorKind::BackupDamaged);
+    assert!(message.contains("with uid u-2"), "{message}");
+    assert_eq!(stored.ready(Kind::Backup, "nightly").1, "BackupDamaged");
+    assert_in_service(&stored);
+}
+
+/// A manifest as another Database's run would have written it.
+pub(super) fn of_another_database(manifest: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(manifest).unwrap();
+    assert!(text.contains("\"u-1\""));
+    text.replace("\"u-1\"", "\"u-2\"").into_bytes()
+}
+
+/// A backup, whatever comes of it, changes nothing for the application.
+fn assert_in_service(stored: &Stored) {
+    assert_eq!(stored.world.phase().as_deref(), Some("Created"));
+    assert_eq!(stored.world.condition("Ready").unwrap().0, "True");
+    assert!(stored.world.api.database().unwrap()["status"]["activeOperation"].is_null());
+    assert!(stored.world.login_works());
+}
+
+#[tokio::test]
+async fn a_backup_that_is_deleted_before_its_run_is_not_made() {
+    let stored = Stored::alone(&["one"]).await;
+    stored.ask_backup("nightly");
+    let assignment = stored.world.assignment(Operation::Backup);
+    stored.world.api.objects(|objects| objects.delete(Kind::Backup, "nightly"));
+    let driver = stored.server().driver();
+    let outcome = super::perform(&driver, stored.world.api.client(), &assignment).await;
+    assert_eq!((outcome, stored.keys().await.len()), (Outcome::Done, 0));
+    // Nor is another one that has its name.
+    stored.ask_backup("nightly");
+    let outcome = super::perform(&driver, stored.world.api.client(), &assignment).await;
+    assert_eq!((outcome, stored.keys().await.len()), (Outcome::Done, 0));
+    assert_in_service(&stored);
+}
+
+#[tokio::test]
+async fn a_backup_that_is_deleted_while_it_is_written_lets_the_database_go_on() {
+    for index in 2..7 {
+        let stored = Stored::alone(&["one"]).await;
+        stored.ask_backup("nightly");
+        stored.world.api.fault_at(index, Fault::RequestsDeleted);
+        assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
+        assert_in_service(&stored);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_deleted_during_its_backup_has_it_finished_first() {
+    let stored = Stored::alone(&["one"]).await;
+    let location = stored.ask_backup("nightly");
+    stored.world.api.fault_at(4, Fault::Deleted);
+    assert_eq!(stored.world.run(Operation::Backup).await, Outcome::Done);
+    assert_eq!(stored.status(Kind::Backup, "nightly")["phase"], "Completed");
+    assert_eq!(stored.rows().unwrap(), ["one"], "the final backup is still due");
+    settle(&stored.world).await;
+    assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    for location in [location.as_str(), FINAL] {
+        assert_eq!(stored.dumped(location).await.unwrap(), ["one"]);
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_a_place_for_backups_is_told_so_on_the_backup() {
+    let stored = Stored::alone(&["one"]).await;
+    stored.world.api.edit(|database| database["spec"]["backupTo"] = json!(null));
+    stored.ask_backup("nightly");
+    assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Invalid);
+    let (status, reason, message) = stored.ready(Kind::Backup, "nightly");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Invalid"));
+    assert!(message.contains("has no spec.backupTo"), "{message}");
+    assert_in_service(&stored);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_the_key_is_told_on_the_backup_without_the_key() {
+    let stored = Stored::alone(&["one"]).await;
     stored.world.api.edit(|database| {
-        database["metadata"]["uid"] = json!("u-2");
-        database["status"]["database"] = json!("orders");
+        database["spec"]["backupTo"]["s3"]["credentials"]["secretAccessKey"]["value"] = json!("wrong-secret");
     });
-    let outcome = super::perform(&stored.server().driver(), stored.world.api.client(), &assignment).await;
-    // Its mark on the server is another one already.
-    assert_failed(&outcome, ErrorKind::DatabaseMissing);
-    assert_ne!(stored.status(Kind::Backup, "nightly")["phase"], "Completed");
+    stored.ask_backup("nightly");
+    let outcome = stored.world.run(Operation::Backup).await;
+    assert!(!assert_failed(&outcome, ErrorKind::StorageDenied).contains("wrong-secret"));
+    let (_, reason, message) = stored.ready(Kind::Backup, "nightly");
+    assert_eq!(reason, "StorageDenied");
+    assert!(message.contains("correct the access key") && !message.contains("wrong-secret"), "{message}");
+    assert_in_service(&stored);
+    // Repairing the cause is enough.
+    stored.world.api.edit(|database| database["spec"]["backupTo"]["s3"] = stored.s3.clone());
+    assert_eq!(stored.world.run(Operation::Backup).await, Outcome::Done);
+    assert_eq!(stored.ready(Kind::Backup, "nightly").0, "True");
+}
+
+#[tokio::test]
+async fn while_another_run_holds_the_lock_a_backup_writes_nothing() {
+    let stored = Stored::alone(&["one"]).await;
+    stored.ask_backup("nightly");
+    let held = stored.hold_lock().await;
+    assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Busy);
+    assert_eq!(stored.world.api.requests(), ["GET database", "GET backup"]);
+    drop(held);
+    assert_eq!(stored.world.run(Operation::Backup).await, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_run_that_comes_late_says_nothing_against_a_backup_that_is_complete() {
+    for index in 3..6 {
+        let stored = Stored::alone(&["one"]).await;
+        stored.ask_backup("nightly");
+        stored.world.api.fault_at(index, Fault::RequestsCompleted);
+        assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
+        assert_eq!(stored.ready(Kind::Backup, "nightly").0, "True", "at request {index}");
+        assert_in_service(&stored);
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::api_server::Fault;
 use super::objects::Kind;
 use super::operator::{runs_to_rest, settle};
-use super::stored::{FINAL, Stored, StoreFault};
+use super::stored::{FINAL, StoreFault, Stored};
 use crate::container::outcome::Outcome;
 use crate::lifecycle::Operation;
 use crate::store::tests::bucket;
@@ -98,7 +98,8 @@ impl Application {
             let row = format!("late-{}", log.lock().unwrap().len());
             if server.commit(&target, &row).is_ok() {
                 let rows = server.database("orders").unwrap().rows;
-                let after = rows.iter().zip(loaded).filter(|(row, loaded)| row == loaded).count() == loaded.len()
+                let after = rows.iter().zip(loaded).filter(|(row, loaded)| row == loaded).count()
+                    == loaded.len()
                     && rows.get(loaded.len()).is_some_and(|row| row.starts_with("late"));
                 log.lock().unwrap().push((row, after));
             }
@@ -109,7 +110,8 @@ impl Application {
     /// `rows`, and all that were acknowledged; only those after the load where `after` is set.
     fn with(&self, rows: &[&str], after: bool) -> Vec<String> {
         let acknowledged = self.0.lock().unwrap().clone();
-        let counted = acknowledged.into_iter().filter(|(_, is_after)| *is_after || !after).map(|(row, _)| row);
+        let counted =
+            acknowledged.into_iter().filter(|(_, is_after)| *is_after || !after).map(|(row, _)| row);
         rows.iter().map(|row| (*row).to_owned()).chain(counted).collect()
     }
 }
@@ -184,7 +186,10 @@ async fn a_final_backup_and_the_drop_end_right_after_a_fault_at_every_request() 
             record["status"]["phase"] == "Completed"
         };
         // Somebody may throw the record away when all is done.
-        assert!(point.forgets() || (records.len() == 1 && records.iter().all(completed)), "{case}: {records:?}");
+        assert!(
+            point.forgets() || (records.len() == 1 && records.iter().all(completed)),
+            "{case}: {records:?}"
+        );
     })
     .await;
     println!("final backup and drop: {met} points");
@@ -220,8 +225,12 @@ async fn a_restore_ends_right_after_a_fault_at_every_request() {
         stored.keys().await;
         if point.deletes() {
             let saved = stored.dumped(FINAL).await.unwrap();
-            assert_saved_and_dropped(&stored, if saved.contains(&"new".to_owned()) { &before } else { &after }, &case)
-                .await;
+            assert_saved_and_dropped(
+                &stored,
+                if saved.contains(&"new".to_owned()) { &before } else { &after },
+                &case,
+            )
+            .await;
             return;
         }
         assert_in_service(&stored, &case);

@@ -1,15 +1,25 @@
 //! The runtime against an API server and a database server in memory, with a fault at every request.
 
+#[cfg_attr(not(feature = "conformance"), allow(dead_code, reason = "what talks to a store needs all of it"))]
 mod api_server;
 #[cfg(feature = "conformance")]
 mod backup;
 #[cfg(feature = "conformance")]
 mod crash;
+#[cfg(feature = "conformance")]
+mod crash_large;
 mod create;
 mod delete;
 mod faults;
+#[cfg(feature = "conformance")]
+mod final_backup;
+#[cfg(feature = "conformance")]
+mod half_way;
+#[cfg_attr(not(feature = "conformance"), allow(dead_code, reason = "what talks to a store needs all of it"))]
 mod objects;
 mod operator;
+#[cfg(feature = "conformance")]
+mod restore;
 #[cfg(feature = "conformance")]
 mod stored;
 

@@ -21,15 +21,20 @@ pub(super) fn needed(world: &World) -> Option<Operation> {
     };
     let operation = match (phase, intent) {
         (None | Some(P::Creating), Intent::Keep) => Operation::Create,
-        (None | Some(P::Creating), _) if was_created => deletion,
-        (None | Some(P::Creating), _) => Operation::Delete,
+        (None | Some(P::Creating), _) => {
+            if was_created {
+                deletion
+            } else {
+                Operation::Delete
+            }
+        }
         (Some(P::Created), Intent::Keep) => {
             let waits = |operation| pending(world, operation).next().is_some();
             [Operation::Backup, Operation::Restore].into_iter().find(|operation| waits(*operation))?
         }
         (Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted), _) => Operation::Backup,
-        (Some(P::RestoreRequested | P::RestoreCompleted), Intent::Keep) => Operation::Restore,
-        (Some(P::RestoreInProgress), Intent::Keep | Intent::BackupThenDelete) => Operation::Restore,
+        (Some(P::RestoreRequested | P::RestoreCompleted), Intent::Keep)
+        | (Some(P::RestoreInProgress), Intent::Keep | Intent::BackupThenDelete) => Operation::Restore,
         (
             Some(
                 P::Created

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::World;
+use super::api_server::Fault;
 use super::objects::Kind;
 use crate::container::outcome::Outcome;
-use crate::driver::{Mark, Target};
+use crate::driver::{Driver, Login, Mark, Server, ServerTls, Target, TlsMode};
 use crate::lifecycle::Operation;
+use crate::secret::Secret;
 use crate::store::StoreTarget;
 use crate::store::tests::proxy::{Fate, through};
-use crate::store::tests::{bucket, keys_and_no_uploads, read, store};
-use crate::testkit::MemoryServer;
+use crate::store::tests::{bucket, keys_and_no_uploads, read, store, tamper};
+use crate::testkit::{MemoryServer, MemorySession};
 
 /// Where the final backup is.
 pub(super) const FINAL: &str = "shop/orders/final-u-1";
@@ -137,6 +139,30 @@ impl Stored {
         all.into_iter().filter(|key| key.starts_with(&prefix)).collect()
     }
 
+    /// Changes the one object whose key ends so, behind everybody's back.
+    pub(super) async fn tamper(&self, ending: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
+        let keys = self.keys().await;
+        let key = keys.iter().find(|key| key.ends_with(ending)).unwrap();
+        tamper(&self.direct, key, change).await;
+    }
+
+    /// Flips a bit in the middle of a segment, behind everybody's back.
+    pub(super) async fn damage(&self) {
+        let flip = |mut content: Vec<u8>| {
+            let middle = content.len() / 2;
+            content[middle] ^= 1;
+            Some(content)
+        };
+        self.tamper(".zst", flip).await;
+    }
+
+    /// Runs until a fault at the request of that index kills it; from then on nothing goes wrong.
+    pub(super) async fn killed_at(&self, index: usize, operation: Operation) {
+        self.world.api.fault_at(index, Fault::KilledBefore);
+        assert_eq!(self.world.try_run(operation).await, None);
+        self.world.api.heal();
+    }
+
     /// Somebody asks for a Backup. Answers where it will be stored.
     pub(super) fn ask_backup(&self, name: &str) -> String {
         let spec = json!({"database": "orders"});
@@ -185,6 +211,13 @@ impl Stored {
     pub(super) fn forget_requests(&self) {
         self.world.api.forget_requests();
         self.way.lock().unwrap().asked.clear();
+    }
+
+    /// Another run's session, which holds the lock.
+    pub(super) async fn hold_lock(&self) -> MemorySession {
+        let tls = ServerTls::new(TlsMode::Disable, None);
+        let server = Server::new("db.example.com", 1, tls, Login::new("admin", Secret::new("any")));
+        self.world.server.driver().connect(&server, &Self::target()).await.unwrap()
     }
 
     pub(super) fn server(&self) -> MemoryServer {

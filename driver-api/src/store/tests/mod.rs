@@ -45,7 +45,7 @@ fn endpoint() -> String {
 
 /// A bucket of one test's own.
 pub(crate) async fn bucket() -> StoreTarget {
-    let name = format!("test-{}", super::upload::random_attempt().unwrap());
+    let name = format!("test-{}", random_attempt().unwrap());
     let region = Region::Custom { region: "eu-west-1".to_owned(), endpoint: endpoint() };
     let login = Credentials::new(Some("test"), Some("testsecret"), None, None, None).unwrap();
     let made = Bucket::create_with_path_style(&name, region, login, BucketConfiguration::default()).await;
@@ -93,7 +93,7 @@ fn description() -> Description {
 }
 
 /// Bytes that no compression makes shorter, and that are the same for the same `seed`.
-fn noise(seed: u64, length: usize) -> Bytes {
+pub(crate) fn noise(seed: u64, length: usize) -> Bytes {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -136,6 +136,16 @@ pub(crate) async fn read(download: &Download, name: &str) -> Result<Bytes> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
+}
+
+/// Changes an object behind everybody's back; without a content it is gone then.
+pub(crate) async fn tamper(target: &StoreTarget, key: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
+    let client = client(target);
+    let content = client.get(key).await.unwrap().unwrap().to_vec();
+    match change(content) {
+        Some(content) => client.put(key, &content).await.unwrap(),
+        None => client.delete(key).await.unwrap(),
+    }
 }
 
 /// All keys and no upload: what a finished backup leaves.

@@ -1,0 +1,181 @@
+//! What `backup-before-delete` promises, and that `delete` believes nothing else.
+
+use serde_json::json;
+
+use super::api_server::Fault;
+use super::assert_failed;
+use super::backup::of_another_database;
+use super::objects::Kind;
+use super::operator::settle;
+use super::stored::{FINAL, Stored};
+use crate::container::outcome::Outcome;
+use crate::error::ErrorKind;
+use crate::lifecycle::Operation;
+
+/// Name of the Backup that records it.
+fn record(stored: &Stored) -> String {
+    let all = stored.world.api.objects(|objects| objects.all(Kind::Backup));
+    all[0]["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+async fn deleted(rows: &[&str]) -> Stored {
+    let stored = Stored::alone(rows).await;
+    stored.world.api.delete();
+    stored
+}
+
+/// A Database whose final backup is complete.
+async fn saved() -> Stored {
+    let stored = deleted(&["one"]).await;
+    assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
+    stored
+}
+
+#[tokio::test]
+async fn a_final_backup_locks_out_writes_and_reads_back_before_anything_is_dropped() {
+    let stored = deleted(&["one", "two"]).await;
+    assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
+    let record = record(&stored);
+    let made = format!("POST backup {record}");
+    assert_eq!(
+        stored.world.api.requests(),
+        [
+            "GET database",
+            "GET backup",
+            made.as_str(),
+            "PATCH database status BackupBeforeDeleteRequested",
+            "PATCH backup status Starting",
+            "PATCH database status BackupBeforeDeleteInProgress",
+            "PATCH backup status BackingUp",
+            "PATCH backup status Completed",
+            "PATCH database status BackupBeforeDeleteCompleted",
+        ]
+    );
+    let asked = stored.asked();
+    let written = asked.iter().rposition(|line| line.contains("manifest.json") && line.starts_with("PUT"));
+    let read_back = asked.iter().rposition(|line| line.contains("/seg-") && line.starts_with("GET"));
+    assert!(written < read_back, "{asked:?}");
+    assert!(stored.server().commit(&Stored::target(), "late").is_err(), "a row would be lost");
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one", "two"]);
+    let object = stored.world.api.objects(|objects| objects.get(Kind::Backup, &record)).unwrap();
+    assert_eq!(object["metadata"]["labels"]["db.isotoma.com/uid"], "u-1");
+    assert!(object["metadata"]["ownerReferences"].is_null(), "it outlives the Database");
+
+    assert_eq!(stored.world.run(Operation::Delete).await, Outcome::Done);
+    assert_eq!((stored.world.api.database(), stored.world.server.counts()), (None, (0, 0)));
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_final_backup_that_is_damaged_is_made_anew() {
+    // The run dies before it says that the Backup is complete, and after.
+    for index in [7, 8] {
+        let stored = deleted(&["one"]).await;
+        stored.killed_at(index, Operation::BackupBeforeDelete).await;
+        stored.damage().await;
+        assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::BackupDamaged);
+        assert_eq!((stored.rows().unwrap().len(), stored.keys().await.len()), (1, 0));
+        assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "False", "there is none now");
+        assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
+        assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+        let status = stored.status(Kind::Backup, &record(&stored));
+        let mut manifest = Vec::new();
+        stored
+            .tamper("manifest.json", |content| {
+                manifest.clone_from(&content);
+                Some(content)
+            })
+            .await;
+        assert_eq!(status["checksum"], json!(crate::names::sha256(&manifest)));
+        assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+        settle(&stored.world).await;
+        assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn no_phase_stands_for_a_final_backup() {
+    for phase in ["BackupBeforeDeleteCompleted", "DeletionRequested", "DeletionInProgress", "Deleted"] {
+        let stored = deleted(&["one"]).await;
+        // Nor does a Backup that somebody calls complete.
+        stored.killed_at(3, Operation::BackupBeforeDelete).await;
+        stored.world.api.objects(super::objects::Objects::complete_all);
+        stored.world.api.edit(|database| database["status"]["phase"] = json!(phase));
+        let outcome = stored.world.run(Operation::Delete).await;
+        let message = assert_failed(&outcome, ErrorKind::BackupMissing);
+        assert!(message.contains("the database is kept"), "{message}");
+        assert_eq!(stored.rows().unwrap(), ["one"], "dropped in phase {phase}");
+        assert_eq!(stored.world.condition("Ready").unwrap().1, "BackupMissing");
+        // The owner's word ends it.
+        stored.world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
+        assert_eq!(stored.world.run(Operation::Delete).await, Outcome::Done);
+        assert_eq!(stored.rows(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_another_database_or_one_that_is_cut_short_is_not_enough_to_drop() {
+    let stored = saved().await;
+    stored.tamper("manifest.json", |manifest| Some(of_another_database(&manifest))).await;
+    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupDamaged);
+    assert_eq!(stored.rows().unwrap(), ["one"]);
+
+    for shorten in [|_| None, |mut content: Vec<u8>| content.pop().map(|_| content)] {
+        let stored = saved().await;
+        stored.tamper(".zst", shorten).await;
+        assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupDamaged);
+        assert_eq!(stored.rows().unwrap(), ["one"]);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_becomes_retain_during_a_final_backup_keeps_the_database() {
+    for index in 0..9 {
+        let stored = deleted(&["one"]).await;
+        stored.world.api.fault_at(index, Fault::Retained);
+        stored.world.run(Operation::BackupBeforeDelete).await;
+        settle(&stored.world).await;
+        assert_eq!(stored.world.api.database(), None);
+        assert_eq!(stored.rows().unwrap(), ["one"], "dropped after request {index}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_a_final_backup_is_said_on_both_objects_and_keeps_the_database() {
+    let stored = deleted(&["one"]).await;
+    stored.world.api.edit(|database| {
+        database["spec"]["backupTo"]["s3"]["credentials"]["secretAccessKey"]["value"] = json!("wrong-secret");
+    });
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::StorageDenied);
+    assert_eq!(stored.world.condition("Ready").unwrap().1, "StorageDenied");
+    assert_eq!(stored.ready(Kind::Backup, &record(&stored)).1, "StorageDenied");
+    assert_eq!(stored.rows().unwrap(), ["one"]);
+    stored.world.api.edit(|database| database["spec"]["backupTo"]["s3"] = stored.s3.clone());
+    settle(&stored.world).await;
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+}
+
+#[tokio::test]
+async fn while_another_run_holds_the_lock_a_final_backup_locks_nobody_out() {
+    let stored = deleted(&["one"]).await;
+    let held = stored.hold_lock().await;
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::Busy);
+    assert!(stored.world.login_works());
+    assert_eq!(stored.world.phase().unwrap(), "Created");
+    drop(held);
+    settle(&stored.world).await;
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+}
+
+#[tokio::test]
+async fn a_login_that_was_handed_out_by_a_create_that_died_has_its_rows_saved() {
+    let stored = Stored::empty(&crate::store::tests::bucket().await, &json!({})).await;
+    stored.world.api.fault_at(4, Fault::KilledAfter);
+    assert_eq!(stored.world.try_run(Operation::Create).await, None);
+    stored.world.api.heal();
+    stored.commit("one");
+    stored.world.api.delete();
+    settle(&stored.world).await;
+    assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+}
