@@ -57,7 +57,8 @@ impl Context {
             sentence = said.map(str::to_owned);
             sentence.is_some()
         };
-        until(&self.api::<Backup>(), name, SOON, &format!("a condition with reason {reason}"), failed).await?;
+        until(&self.api::<Backup>(), name, SOON, &format!("a condition with reason {reason}"), failed)
+            .await?;
         Ok(sentence.unwrap_or_default())
     }
 

@@ -319,8 +319,8 @@ fn look_again(decision: &Decision) -> Action {
         }
         Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended)
         | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)
-        | Decision::Stuck(
-            Stuck::Contradiction | Stuck::UnknownDriver { probe: false },
-        ) => Action::await_change(),
+        | Decision::Stuck(Stuck::Contradiction | Stuck::UnknownDriver { probe: false }) => {
+            Action::await_change()
+        }
     }
 }

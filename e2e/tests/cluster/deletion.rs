@@ -177,7 +177,10 @@ async fn backup_then_delete_without_a_target_keeps_the_database_and_says_why() {
         let live = test.create_ready(&fixture).await?;
         test.begin_delete("orders").await?;
         let message = test.refused("orders", "Invalid").await?;
-        ensure!(message.contains("spec.backupTo") && message.contains("deletionPolicy to Delete"), "{message}");
+        ensure!(
+            message.contains("spec.backupTo") && message.contains("deletionPolicy to Delete"),
+            "{message}"
+        );
         let kept = POSTGRESQL_15.databases(&test.client, &test.prefix()).await?;
         ensure!(Some(&kept[0]) == live.status.unwrap_or_default().database.as_ref(), "{kept:?}");
         // What the message says is a way out.

@@ -101,7 +101,9 @@ async fn a_database_is_born_from_a_bucket_when_nothing_else_is_left() {
         login(&test.client, &test.secret("orders").await?).await?.batch_execute("DELETE FROM orders").await?;
         test.annotate("orders", "db.isotoma.com/reconcile", "once").await?;
         test.until("orders", e2e::PATIENCE, "the repair", |live| {
-            live.status.as_ref().is_some_and(|status| status.last_handled_reconcile.as_deref() == Some("once"))
+            live.status
+                .as_ref()
+                .is_some_and(|status| status.last_handled_reconcile.as_deref() == Some("once"))
         })
         .await?;
         ensure!(rows(&test, "orders").await? == (0, None), "the backup was loaded again");
@@ -188,8 +190,10 @@ async fn a_backup_is_restored_by_hand_as_the_page_says() {
         test.leaves_databases();
         let bucket = Bucket::make(&test).await?;
         let before = backed_up(&test, &bucket).await?;
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/restore-by-hand.md"))?;
-        let script = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).context("no script")?;
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/restore-by-hand.md"))?;
+        let script =
+            page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).context("no script")?;
 
         // What `aws s3 cp --recursive` would bring.
         let folder = std::env::temp_dir().join(&test.namespace);
