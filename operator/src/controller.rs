@@ -131,7 +131,8 @@ pub async fn reconcile(database: Arc<Database>, operator: Arc<Context>) -> Resul
         // Unless it was said.
         say_released(&operator, &database, job).await; // (client)
     }
-    let action = match act(&operator, &database, decision).await {
+    // (A Job is large, and few reconciliations make one.)
+    let action = match Box::pin(act(&operator, &database, decision)).await {
         // (client)
         Ok(decision) => {
             operator.metrics.decisions.get_or_create(&labels(&decision)).inc();

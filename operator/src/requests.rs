@@ -119,10 +119,9 @@ pub(crate) fn strip_source(source: &mut RestoreSource) {
 pub(crate) fn strip_credentials(credentials: Option<&mut S3Credentials>) {
     let Some(credentials) = credentials else { return };
     let S3Credentials { access_key_id, secret_access_key, session_token } = credentials;
-    for source in [Some(access_key_id), Some(secret_access_key), session_token.as_mut()] {
-        if let Some(ValueSource { value, .. }) = source {
-            *value = None;
-        }
+    let sources = [Some(access_key_id), Some(secret_access_key), session_token.as_mut()];
+    for ValueSource { value, .. } in sources.into_iter().flatten() {
+        *value = None;
     }
 }
 
