@@ -213,7 +213,7 @@ test_rendering() {
     --values "$default" --set metrics.serviceMonitor.enabled=true --api-versions monitoring.coreos.com/v1
   check "a Driver for each that is enabled" has_count 2 "$chart" '.kind == "Driver"' --values "$everything"
   check "no Driver that is set to null" has_count 0 "$chart" '.kind == "Driver"' --values "$small"
-  check "three CRDs with --include-crds" has_count 3 "$chart" '.kind == "CustomResourceDefinition"' \
+  check "four CRDs with --include-crds" has_count 4 "$chart" '.kind == "CustomResourceDefinition"' \
     --values "$default" --include-crds
   check "no CRD with crds.install=false" has_count 0 "$chart" '.kind == "CustomResourceDefinition"' \
     --values "$small" --include-crds
