@@ -128,7 +128,7 @@ mod tests {
             completed: false,
             completed_by: None,
             from: None,
-            stored_with: None,
+            stored_in: None,
         };
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();

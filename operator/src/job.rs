@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use driver_api::api::{
     Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
-    S3Credentials, ValueSource,
+    S3Credentials, S3Target, TlsCaSource, ValueSource,
 };
 use driver_api::lifecycle::Operation;
 use driver_api::names::short_hash;
@@ -70,8 +70,18 @@ pub struct Settings {
 pub struct StoreKeys {
     /// The access key.
     pub credentials: Option<S3Credentials>,
+    /// The authorities that sign the store's certificate.
+    pub ca: Option<TlsCaSource>,
     /// The private key of a backup that is encrypted.
     pub decryption_key: Option<ValueSource>,
+}
+
+impl StoreKeys {
+    /// What `target` needs, which a run writes to or, with `decryption_key`, reads from.
+    pub fn of(target: Option<S3Target>, decryption_key: Option<ValueSource>) -> Self {
+        let (credentials, ca) = target.map(|target| (target.credentials, target.ca)).unwrap_or_default();
+        Self { credentials, ca, decryption_key }
+    }
 }
 
 /// What is in a Job's name, besides the Database's uid.

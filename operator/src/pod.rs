@@ -8,8 +8,9 @@ use driver_api::api::{
 };
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapKeySelector, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec,
-    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
+    Capabilities, ConfigMapKeySelector, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar,
+    EnvVarSource, KeyToPath, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,
+    SecretKeySelector, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -18,6 +19,13 @@ use crate::job::{Settings, StoreKeys, moves_data, some};
 
 /// Name of the container, by which a Job's failure policy knows it.
 pub const CONTAINER: &str = "driver";
+
+/// The volume with the authorities of the object store, whose client takes them from a file.
+const CA_VOLUME: &str = "store-ca";
+/// Where it is mounted.
+const CA_FOLDER: &str = "/etc/db-operator/store";
+/// The file in it.
+const CA_FILE: &str = "ca.crt";
 
 /// What begins so is ours to set.
 const RESERVED: &str = "DB_OPERATOR_";
@@ -33,6 +41,7 @@ pub(crate) fn spec(
 ) -> PodSpec {
     let operation = launch.operation;
     let moves_data = moves_data(database, operation);
+    let store_ca = keys.ca.as_ref().filter(|_| operation != Operation::Release);
     let DriverPodTemplate {
         labels: _,
         annotations: _,
@@ -49,6 +58,7 @@ pub(crate) fn spec(
     if operation != Operation::Release {
         variables.extend(credentials(database));
         variables.extend(store_keys(keys));
+        variables.extend(store_ca.map(|_| value("SSL_CERT_FILE", format!("{CA_FOLDER}/{CA_FILE}"))));
     }
     let image = driver.spec.backup_image.as_ref().filter(|_| moves_data).unwrap_or(&driver.spec.image);
     let resources = if moves_data { backup_resources } else { resources };
@@ -77,6 +87,7 @@ pub(crate) fn spec(
         tolerations: (!tolerations.is_empty()).then_some(tolerations),
         affinity,
         priority_class_name,
+        volumes: store_ca.map(|ca| vec![ca_volume(ca)]),
         containers: vec![Container {
             name: CONTAINER.to_owned(),
             image: Some(image.clone()),
@@ -85,6 +96,14 @@ pub(crate) fn spec(
             args: (!driver.spec.args.is_empty()).then(|| driver.spec.args.clone()),
             env: Some(variables),
             resources: Some(resources.unwrap_or_else(|| default_resources(moves_data))),
+            volume_mounts: store_ca.map(|_| {
+                vec![VolumeMount {
+                    name: CA_VOLUME.to_owned(),
+                    mount_path: CA_FOLDER.to_owned(),
+                    read_only: Some(true),
+                    ..VolumeMount::default()
+                }]
+            }),
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
@@ -158,6 +177,37 @@ fn credentials(database: &Database) -> Vec<EnvVar> {
         }
     }
     variables
+}
+
+/// The authorities of the object store. Optional as all that a spec refers to: without them its certificate is not
+/// trusted, which the container says.
+fn ca_volume(ca: &TlsCaSource) -> Volume {
+    let item = |key: &str| {
+        Some(vec![KeyToPath { key: key.to_owned(), path: CA_FILE.to_owned(), ..KeyToPath::default() }])
+    };
+    let mut volume = Volume { name: CA_VOLUME.to_owned(), ..Volume::default() };
+    match ca {
+        TlsCaSource { secret_key_ref: Some(reference), .. } => {
+            volume.secret = Some(SecretVolumeSource {
+                secret_name: Some(reference.name.clone()),
+                items: item(&reference.key),
+                optional: Some(true),
+                ..SecretVolumeSource::default()
+            });
+        }
+        TlsCaSource { config_map_key_ref: Some(reference), .. } => {
+            volume.config_map = Some(ConfigMapVolumeSource {
+                name: reference.name.clone(),
+                items: item(&reference.key),
+                optional: Some(true),
+                ..ConfigMapVolumeSource::default()
+            });
+        }
+        TlsCaSource { secret_key_ref: None, config_map_key_ref: None } => {
+            volume.empty_dir = Some(EmptyDirVolumeSource::default());
+        }
+    }
+    volume
 }
 
 /// The same for the object store.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_api::api::{
-    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, ValueSource,
+    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target, ValueSource,
 };
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -39,8 +39,8 @@ pub struct KnownRequest {
     pub completed_by: Option<String>,
     /// Of a Restore: where its backup is.
     pub from: Option<RestoreSource>,
-    /// Of a Backup that is stored: the access key.
-    pub stored_with: Option<S3Credentials>,
+    /// Of a Backup that is stored: where.
+    pub stored_in: Option<S3Target>,
 }
 
 impl KnownRequest {
@@ -48,10 +48,12 @@ impl KnownRequest {
     pub fn of_backup(backup: Backup) -> Option<Self> {
         let status = backup.status.unwrap_or_default();
         let phase = status.phase;
+        let mut stored_in = status.location.map(|location| location.s3);
+        strip_credentials(stored_in.as_mut().and_then(|target| target.credentials.as_mut()));
         Some(Self {
             completed: phase == Some(driver_api::api::BackupPhase::Completed),
             completed_by: status.job,
-            stored_with: status.location.and_then(|location| location.s3.credentials),
+            stored_in,
             ..Self::of_metadata(Operation::Backup, backup.metadata, backup.spec.database)?
         })
     }
@@ -83,7 +85,7 @@ impl KnownRequest {
             completed: false,
             completed_by: None,
             from: None,
-            stored_with: None,
+            stored_in: None,
         })
     }
 
@@ -210,7 +212,7 @@ mod tests {
             completed: false,
             completed_by: None,
             from: None,
-            stored_with: None,
+            stored_in: None,
         }
     }
 

@@ -61,9 +61,7 @@ impl World {
     pub fn store_keys(&self, database: &Database, launch: &Launch) -> StoreKeys {
         let from = match launch.operation {
             Operation::Backup | Operation::BackupBeforeDelete | Operation::Delete => {
-                let target = database.spec.backup_to.as_ref().and_then(BackupTarget::s3);
-                let credentials = target.and_then(|target| target.credentials);
-                return StoreKeys { credentials, decryption_key: None };
+                return StoreKeys::of(database.spec.backup_to.as_ref().and_then(BackupTarget::s3), None);
             }
             Operation::Restore => {
                 let uid = launch.request.as_ref().map(|request| request.uid.as_str()).unwrap_or_default();
@@ -75,11 +73,11 @@ impl World {
         let Some(from) = from else { return StoreKeys::default() };
         let namespace = database.metadata.namespace.as_deref().unwrap_or_default();
         let stored = from.backup.as_ref().and_then(|name| self.requests.backup(namespace, name));
-        let credentials = match &from.location {
-            Some(location) => location.s3.credentials.clone(),
-            None => stored.and_then(|backup| backup.stored_with.clone()),
+        let target = match &from.location {
+            Some(location) => Some(location.s3.clone()),
+            None => stored.and_then(|backup| backup.stored_in.clone()),
         };
-        StoreKeys { credentials, decryption_key: from.decryption_key.clone() }
+        StoreKeys::of(target, from.decryption_key.clone())
     }
 
     /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, and

@@ -28,6 +28,8 @@ fn keys() -> StoreKeys {
             json!({"accessKeyId": {"value": "AKIA"}, "secretAccessKey": key("secret")}),
         )
         .unwrap(),
+        ca: serde_json::from_value(json!({"configMapKeyRef": {"name": "authorities", "key": "store.crt"}}))
+            .unwrap(),
         decryption_key: serde_json::from_value(key("age")).unwrap(),
     }
 }

@@ -71,7 +71,8 @@ pub struct S3Target {
     /// variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<S3Credentials>,
-    /// The authorities, in PEM, that sign the store's certificate. Default: those that the public web trusts.
+    /// The authorities, in PEM, that sign the store's certificate, and those of AWS' login where `credentials`
+    /// is not set. Default: those that the public web trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<TlsCaSource>,
 }

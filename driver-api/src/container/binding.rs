@@ -62,7 +62,7 @@ impl BindingSecret {
     pub(super) async fn password(&mut self, expected: bool) -> Result<Secret> {
         let mut found = if expected { self.read().await? } else { None };
         if found.is_none() {
-            let password = generate()?;
+            let password = generate_password()?;
             if let Some(created) = self.create(&password).await? {
                 info!(secret = self.name, "stored a new password");
                 self.stored = Some(created);
@@ -99,7 +99,7 @@ impl BindingSecret {
             return Ok(password);
         }
         // Somebody took the password out. It is stored again before its first use.
-        let password = generate()?;
+        let password = generate_password()?;
         let data = BTreeMap::from([(PASSWORD.to_owned(), password.expose().to_owned())]);
         self.stored = Some(self.apply(secret.metadata.uid, data, BTreeMap::new(), BTreeMap::new()).await?);
         info!(secret = self.name, "stored a new password in place of a missing one");
@@ -206,7 +206,7 @@ impl std::fmt::Display for BindingSecret {
 }
 
 /// A password of letters and digits, which no URL, shell or configuration file needs to escape.
-fn generate() -> Result<Secret> {
+pub(super) fn generate_password() -> Result<Secret> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut password = String::with_capacity(PASSWORD_LENGTH);
     while password.len() < PASSWORD_LENGTH {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn passwords_are_long_plain_and_different() {
-        let (one, other) = (generate().unwrap(), generate().unwrap());
+        let (one, other) = (generate_password().unwrap(), generate_password().unwrap());
         assert_eq!(one.expose().len(), PASSWORD_LENGTH);
         assert!(one.expose().chars().all(|c| c.is_ascii_alphanumeric()));
         assert_ne!(one, other);

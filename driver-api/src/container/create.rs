@@ -64,14 +64,14 @@ pub(super) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
     let password = secret.password(run.record.status().binding.is_some()).await?;
     run.hide(&password);
-    let desired = Desired::new(parameters, Login::new(&target.active_login, password));
+    let mut desired = Desired::new(parameters, Login::new(&target.active_login, password));
     match &spec.restore_from {
         // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
         Some(source) if !was_created && !secret.is_handed_out().await? => {
             let found = Found::by(source, run).await?;
             found.check_engine(D::TYPE)?;
             found.verify().await?;
-            load_anew(driver, &mut session, &target, &desired, &found, &Arc::default()).await?;
+            load_anew(driver, &mut session, &target, &mut desired, &found, &Arc::default()).await?;
             let loaded = driver.observe(&mut session, &target, None).await?;
             ensure(driver, &mut session, &target, &desired, &loaded).await?;
         }

@@ -10,7 +10,11 @@ use super::create::{ensure, parse_parameters};
 use super::progress::while_reporting;
 use super::request::Request;
 use super::source::Found;
-use super::{Run, binding::BindingSecret, credentials};
+use super::{
+    Run,
+    binding::{BindingSecret, generate_password},
+    credentials,
+};
 use crate::api::{DatabasePhase, Progress, Restore, RestorePhase};
 use crate::driver::{Desired, Driver, Login, Presence, Server, Target};
 use crate::dump::Occupancy;
@@ -108,7 +112,7 @@ async fn load<D: Driver>(
 ) -> Result<()> {
     let begun = is_begun(run);
     let mut request = request.filter(|request| !request.is_completed());
-    let Work { server, database, desired, secret } = Work::of::<D>(run).await?;
+    let Work { server, database, mut desired, secret } = Work::of::<D>(run).await?;
     let mut due = None;
     if let Some(request) = request.as_deref_mut() {
         request.begin(RestorePhase::Starting, "Starting", "a driver reads the backup").await?;
@@ -141,7 +145,7 @@ async fn load<D: Driver>(
         request.advance(RestorePhase::Restoring, |status| status.source = Some(url.clone())).await?;
         run.record.claim(DatabasePhase::RestoreInProgress, &server.to_string(), &database.name).await?;
         let counter = Arc::<AtomicU64>::default();
-        let loading = load_anew(driver, &mut session, &database, &desired, &found, &counter);
+        let loading = load_anew(driver, &mut session, &database, &mut desired, &found, &counter);
         while_reporting(loading, async || {
             let now = Progress::of(counter.load(Ordering::Relaxed), found.bytes());
             request.progress(RestorePhase::Restoring, now).await
@@ -219,12 +223,16 @@ pub(super) async fn load_anew<D: Driver>(
     driver: &D,
     session: &mut D::Session,
     database: &Target,
-    desired: &Desired<D::Parameters>,
+    desired: &mut Desired<D::Parameters>,
     found: &Found,
     counter: &Arc<AtomicU64>,
 ) -> Result<()> {
     driver.ensure_absent(session, database).await?;
-    driver.ensure_present(session, database, desired).await?;
+    // Until it is locked nobody knows the login's password: a row that it committed would be loaded over.
+    let password = std::mem::replace(&mut desired.login.password, generate_password()?);
+    let made = driver.ensure_present(session, database, desired).await;
+    desired.login.password = password;
+    made?;
     driver.lock_out(session, database).await?;
     driver.check_load(session, database, found.description()).await?;
     info!(database = database.name, source = found.url(), "loading the backup");

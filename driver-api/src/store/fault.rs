@@ -109,8 +109,8 @@ impl Fault {
                 "create the bucket, or correct its name in the backup's target".to_owned(),
             ),
             (None, _) if self.is_untrusted() => (
-                ErrorKind::StorageUnreachable,
-                "name the file of the store's certificate authority in SSL_CERT_FILE".to_owned(),
+                ErrorKind::Untrusted,
+                "give the authority that signed the store's certificate as s3.ca, or correct the endpoint".to_owned(),
             ),
             _ => (
                 ErrorKind::StorageUnreachable,

@@ -9,6 +9,8 @@ use e2e::{
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
+use crate::credentials::copy_authority;
+
 /// Rows that a restore must bring back, made as the application makes them.
 pub(crate) async fn fill(test: &Context, name: &str) -> Result<tokio_postgres::Client> {
     let application = login(&test.client, &test.secret(name).await?).await?;
@@ -69,7 +71,7 @@ async fn a_backup_is_written_and_its_database_shows_every_phase() {
         ensure!(table["rows"] == 1000, "{table}");
         ensure!(bucket.uploads().await? == 0, "an upload is left");
         // What people see.
-        let seen = kubectl(&["get", "backups", "-n", &test.namespace]).await?;
+        let seen = kubectl(&["get", "backups.db.isotoma.com", "-n", &test.namespace]).await?;
         for expected in ["Completed", "100", "s3://"] {
             ensure!(seen.contains(expected), "{expected} is missing in\n{seen}");
         }
@@ -198,6 +200,32 @@ async fn a_backup_without_its_database_or_without_a_target_says_so() {
         test.until("orders", e2e::SOON, "Created", |live: &Database| live.phase() == Some(Phase::Created))
             .await?;
         Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_with_a_certificate_of_its_own_is_trusted_by_its_authority_alone() {
+    with_namespace("backup_tls", async |test| {
+        let bucket = Bucket::make(&test).await?;
+        copy_authority(&test).await?;
+        let target = |ca: Value| {
+            let mut target = bucket.target();
+            target["endpoint"] = json!("https://s3.servers.svc.cluster.local:7443");
+            target["ca"] = ca;
+            json!({"spec": {"backupTo": {"s3": target}}})
+        };
+        test.create_ready(&database("orders").backup_to(&bucket)).await?;
+        test.patch("orders", target(Value::Null)).await?;
+        test.ready("orders").await?;
+        test.create_backup("first", "orders").await?;
+        let message = test.backup_failed("first", "Untrusted").await?;
+        ensure!(message.contains("s3.ca"), "{message}");
+        test.patch("orders", target(json!({"configMapKeyRef": {"name": "servers-ca", "key": "ca.crt"}})))
+            .await?;
+        test.backed_up("first").await?;
+        // The final one, too, and the look at it before the drop.
+        test.delete("orders").await
     })
     .await;
 }

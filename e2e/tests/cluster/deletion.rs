@@ -1,10 +1,12 @@
 //! Every way in which a Database ends.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use driver_api::api::{Database, DatabasePhase as Phase, DeletionPolicy};
 use e2e::{
     Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18,
-    database, login, until, until_any, with_namespace,
+    SOON, address, database, login, until, until_any, with_namespace,
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Secret, Service};
@@ -13,6 +15,8 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::watcher;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::lifecycle::nothing_is_left;
 
@@ -147,9 +151,17 @@ impl OwnService {
         Ok(())
     }
 
+    /// Returns once the network has heard of it, which is a moment later.
     async fn down(&self) -> Result<()> {
         self.test.api::<EndpointSlice>().delete("own", &DeleteParams::default()).await?;
-        Ok(())
+        let service = format!("{}:5432", address(&self.test.client, &self.host()).await?);
+        let mut tries = tokio::time::interval(Duration::from_millis(50));
+        let refused = async {
+            while matches!(timeout(SOON, TcpStream::connect(&service)).await, Ok(Ok(_))) {
+                tries.tick().await;
+            }
+        };
+        timeout(SOON, refused).await.context("the Service answers without endpoints")
     }
 }
 
