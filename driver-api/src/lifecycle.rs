@@ -131,9 +131,11 @@ pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
                     | P::DeletionRequested
             ),
             // A run that dies after its claim leaves the way back open.
-            P::BackupRequested => matches!(to, P::BackupInProgress | P::Created),
-            P::BackupInProgress => matches!(to, P::BackupCompleted | P::BackupRequested | P::Created),
-            P::BackupCompleted => matches!(to, P::Created),
+            P::BackupRequested => matches!(to, P::BackupInProgress | P::Created | P::DeletionRequested),
+            P::BackupInProgress => {
+                matches!(to, P::BackupCompleted | P::BackupRequested | P::Created | P::DeletionRequested)
+            }
+            P::BackupCompleted => matches!(to, P::Created | P::DeletionRequested),
             P::RestoreRequested => matches!(
                 to,
                 P::RestoreInProgress | P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested
@@ -179,7 +181,8 @@ pub fn restore_may_follow(from: Option<RestorePhase>, to: RestorePhase) -> bool 
     use RestorePhase as P;
     match from {
         None => matches!(to, P::Starting),
-        Some(P::Starting) => matches!(to, P::Starting | P::Restoring),
+        // A run that reads the backup beside one that loads it sets it back.
+        Some(P::Starting) => matches!(to, P::Starting | P::Restoring | P::Completed),
         Some(P::Restoring) => matches!(to, P::Starting | P::Restoring | P::Completed),
         Some(P::Completed) => matches!(to, P::Completed),
     }
@@ -260,9 +263,7 @@ pub fn permits(
         }
         Operation::Delete => match intent {
             Intent::Keep => false,
-            Intent::Delete | Intent::Retain => {
-                !matches!(phase, Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted))
-            }
+            Intent::Delete | Intent::Retain => true,
             Intent::BackupThenDelete => match phase {
                 // Half made: nothing was handed out, there is nothing to save.
                 None | Some(P::Creating) => !was_created,

@@ -158,11 +158,10 @@ pub fn needed(
             Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
             Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
         },
-        // A backup that has begun is finished first; a deletion waits for it.
+        // A backup that has begun is finished first. A deletion that wants none waits only for a Job that is at work.
         Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => match intent {
-            Intent::Keep | Intent::Delete | Intent::BackupThenDelete | Intent::Retain => {
-                Needed::Run(Operation::Backup)
-            }
+            Intent::Keep | Intent::BackupThenDelete => Needed::Run(Operation::Backup),
+            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
         },
         Some(P::RestoreRequested | P::RestoreCompleted) => match intent {
             Intent::Keep => Needed::Run(Operation::Restore),
@@ -204,16 +203,9 @@ pub fn decide(facts: &Facts) -> Decision {
     }
     // A namespace that is terminating stays so: what was released before goes on being released.
     let operation = if facts.released_by().is_some() { Operation::Release } else { operation };
-    let attempt = next_attempt(facts, operation).or_else(|wait| {
-        // A repair that has failed does not hold up the backup that somebody asks for.
-        match &facts.request {
-            Some(request)
-                if facts.phase == Some(DatabasePhase::Created) && operation == Operation::Create =>
-            {
-                next_attempt(facts, request.operation).map_err(|other| sooner(wait, other))
-            }
-            _ => Err(wait),
-        }
+    let first = facts.request.as_ref().filter(|request| request.operation == operation);
+    let attempt = next_attempt(facts, operation, first).or_else(|wait| {
+        if facts.phase == Some(DatabasePhase::Created) { another(facts, wait) } else { Err(wait) }
     });
     match attempt {
         Err(wait) => Decision::Wait(wait),
@@ -233,6 +225,22 @@ fn needed_by(facts: &Facts) -> Needed {
     let Facts { phase, intent, current, guarded, was_created, .. } = facts;
     let requested = facts.request.as_ref().map(|request| request.operation);
     needed(*phase, *intent, *current, *guarded, *was_created, requested)
+}
+
+/// What else can be done while something waits for its next attempt: neither a repair that fails nor a request that
+/// fails holds up the others.
+fn another(facts: &Facts, wait: Wait) -> Result<Launch, Wait> {
+    let mut soonest = wait;
+    if facts.intent != Intent::Keep {
+        return Err(soonest);
+    }
+    for request in facts.request.iter().chain(&facts.waiting) {
+        match next_attempt(facts, request.operation, Some(request)) {
+            Ok(launch) => return Ok(launch),
+            Err(wait) => soonest = sooner(soonest, wait),
+        }
+    }
+    Err(soonest)
 }
 
 /// Whichever of two waits ends first.
@@ -312,8 +320,7 @@ fn await_job(job: &JobFact) -> Decision {
 }
 
 /// The next attempt of `operation`, or what it waits for. All of it is read off the Jobs that exist.
-fn next_attempt(facts: &Facts, operation: Operation) -> Result<Launch, Wait> {
-    let request = facts.request.as_ref().filter(|request| request.operation == operation);
+fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) -> Result<Launch, Wait> {
     // The last one that did its work: the Job itself may be gone, its name is recorded.
     let done = facts
         .completed

@@ -38,6 +38,8 @@ pub struct Facts {
     pub completed: Option<JobName>,
     /// The Backup or Restore whose turn it is.
     pub request: Option<Request>,
+    /// The others that wait, the oldest first.
+    pub waiting: Vec<Request>,
     /// Its Jobs, in no particular order.
     pub jobs: Vec<JobFact>,
 }
@@ -49,7 +51,7 @@ pub struct Request {
     pub operation: Operation,
     /// Its name.
     pub name: String,
-    /// Its uid; empty where it is gone, and a run that had begun it is to be ended.
+    /// Its uid; one that no object has where it is gone, and what was begun is to be given up.
     pub uid: String,
     /// The value of its annotation `db.isotoma.com/retry`.
     pub retry: Option<String>,
@@ -168,6 +170,7 @@ impl Facts {
             .is_some_and(|ready| ready.status == "True" && ready.observed_generation == Some(generation));
         let reconciled = wishes.reconcile.is_none()
             || wishes.reconcile.as_deref() == status.last_handled_reconcile.as_deref();
+        let mut requests = requests_of(database, status, around.requests).into_iter();
         Self {
             phase: database.phase(),
             intent: Intent::of(database),
@@ -179,7 +182,8 @@ impl Facts {
             wishes,
             driver: around.driver,
             completed: status.last_completed_job.as_deref().and_then(|name| completed(name, database)),
-            request: next_request(database, status, around.requests),
+            request: requests.next(),
+            waiting: requests.collect(),
             jobs: jobs
                 .iter()
                 .filter(|job| is_trusted(job, database, around.operator_namespace))
@@ -230,36 +234,39 @@ pub(crate) fn is_recorded(job: &KnownJob, database: &Database, requests: &Reques
     recorded == Some(&job.name)
 }
 
-/// The Backup or Restore whose turn it is: the one that is begun, else the oldest.
-fn next_request(database: &Database, status: &DatabaseStatus, requests: &Requests) -> Option<Request> {
+/// The Backups and Restores that wait for a Database: the one that is begun, then the oldest first.
+fn requests_of(database: &Database, status: &DatabaseStatus, requests: &Requests) -> Vec<Request> {
     use DatabasePhase as P;
-    let begun = match status.phase? {
-        P::BackupRequested | P::BackupInProgress | P::BackupCompleted => Some(Operation::Backup),
-        P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted => Some(Operation::Restore),
+    let begun = match status.phase {
+        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => Some(Operation::Backup),
+        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => Some(Operation::Restore),
         _ => None,
     };
     let active = status.active_operation.as_ref();
     let active_name = active.and_then(|active| active.backup.as_ref().or(active.restore.as_ref()));
-    let known = requests.about(database).filter(|request| match begun {
+    let is_begun =
+        |request: &KnownRequest| Some(request.operation) == begun && Some(&request.name) == active_name;
+    let is_of_the_kind =
+        |request: &KnownRequest| begun.is_none_or(|operation| operation == request.operation);
+    let mut known: Vec<_> = requests
+        .about(database)
         // What is complete may not be written down in the Database yet.
-        Some(operation) if Some(&request.name) == active_name => request.operation == operation,
-        Some(operation) => request.operation == operation && request.is_pending(),
-        None => request.is_pending(),
-    });
-    // The one that is begun comes first.
-    let next = known.min_by_key(|request: &&KnownRequest| {
-        (Some(&request.name) != active_name, request.created, request.name.clone())
-    });
-    let next = next.map(|request| Request {
+        .filter(|request| is_begun(request) || (request.is_pending() && is_of_the_kind(request)))
+        .collect();
+    known.sort_by_key(|request| (!is_begun(request), request.created, request.name.clone()));
+    if let (true, Some(operation)) = (known.is_empty(), begun) {
+        let name = active_name.cloned().unwrap_or_default();
+        // No object has that uid: the run that gets it gives up what was begun.
+        let uid = format!("gone-{}", short_hash(&name, 10));
+        return vec![Request { operation, name, uid, retry: None }];
+    }
+    let requests = known.into_iter().map(|request| Request {
         operation: request.operation,
         name: request.name.clone(),
         uid: request.uid.clone(),
         retry: request.retry.clone(),
     });
-    next.or_else(|| {
-        let name = active_name.cloned().unwrap_or_default();
-        begun.map(|operation| Request { operation, name, uid: String::new(), retry: None })
-    })
+    requests.collect()
 }
 
 fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFact {

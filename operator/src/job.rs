@@ -231,7 +231,8 @@ pub fn build(
         spec: Some(JobSpec {
             parallelism: Some(1),
             completions: Some(1),
-            backoff_limit: Some(backoff_limit(operation)),
+            // What moves data is repeated by us alone: it is expensive, and holds the database meanwhile.
+            backoff_limit: Some(if moves_data(database, operation) { 0 } else { 3 }),
             pod_replacement_policy: Some("Failed".to_owned()),
             pod_failure_policy: Some(pod_failure_policy()),
             ttl_seconds_after_finished: Some(3600),
@@ -333,15 +334,6 @@ pub(crate) fn moves_data(database: &Database, operation: Operation) -> bool {
             database.spec.restore_from.is_some() && !was_created
         }
         Operation::Rotate | Operation::Delete | Operation::Release => false,
-    }
-}
-
-/// How often Kubernetes repeats a pod. What moves data is repeated by us alone: it is expensive, and holds the
-/// database meanwhile.
-fn backoff_limit(operation: Operation) -> i32 {
-    match operation {
-        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => 0,
-        Operation::Create | Operation::Rotate | Operation::Delete | Operation::Release => 3,
     }
 }
 

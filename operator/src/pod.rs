@@ -24,8 +24,10 @@ pub const CONTAINER: &str = "driver";
 const CA_VOLUME: &str = "store-ca";
 /// Where it is mounted.
 const CA_FOLDER: &str = "/etc/db-operator/store";
-/// The file in it.
-const CA_FILE: &str = "ca.crt";
+/// The file in it. Of a folder, only files that are named as by a hash are read.
+const CA_FILE: &str = "00000000.0";
+/// Where images have the authorities that the public web trusts, which other connections need beside it.
+const PUBLIC_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What begins so is ours to set.
 const RESERVED: &str = "DB_OPERATOR_";
@@ -58,12 +60,15 @@ pub(crate) fn spec(
     if operation != Operation::Release {
         variables.extend(credentials(database));
         variables.extend(store_keys(keys));
-        variables.extend(store_ca.map(|_| value("SSL_CERT_FILE", format!("{CA_FOLDER}/{CA_FILE}"))));
     }
     let image = driver.spec.backup_image.as_ref().filter(|_| moves_data).unwrap_or(&driver.spec.image);
     let resources = if moves_data { backup_resources } else { resources };
     let free = env.into_iter().filter(|(name, _)| !name.starts_with(RESERVED));
     variables.extend(free.map(|(name, text)| value(&name, text)));
+    if store_ca.is_some() {
+        // After those that the platform team sets, for the last one counts.
+        variables.extend([value("SSL_CERT_FILE", PUBLIC_CA), value("SSL_CERT_DIR", CA_FOLDER)]);
+    }
     let account = driver.spec.service_account_name.as_deref().unwrap_or(DRIVER_SERVICE_ACCOUNT);
     let account =
         if operation == Operation::Release { settings.release_service_account.as_str() } else { account };
@@ -132,10 +137,8 @@ fn assignment(database: &Database, launch: &Launch, job: &str, settings: &Settin
     ];
     if let Some(request) = &launch.request {
         let name = if launch.operation == Operation::Restore { env::RESTORE } else { env::BACKUP };
-        // One that is gone has no uid, and an empty variable counts as none.
-        let uid = if request.uid.is_empty() { "gone" } else { &request.uid };
         variables.push(value(name, &request.name));
-        variables.push(value(env::REQUEST_UID, uid));
+        variables.push(value(env::REQUEST_UID, &request.uid));
     }
     variables
 }

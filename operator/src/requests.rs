@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_api::api::{
-    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target, ValueSource,
+    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target,
 };
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -48,8 +48,7 @@ impl KnownRequest {
     pub fn of_backup(backup: Backup) -> Option<Self> {
         let status = backup.status.unwrap_or_default();
         let phase = status.phase;
-        let mut stored_in = status.location.map(|location| location.s3);
-        strip_credentials(stored_in.as_mut().and_then(|target| target.credentials.as_mut()));
+        let stored_in = status.location.map(|location| location.s3);
         Some(Self {
             completed: phase == Some(driver_api::api::BackupPhase::Completed),
             completed_by: status.job,
@@ -113,17 +112,7 @@ pub(crate) fn strip_source(source: &mut RestoreSource) {
         key.value = None;
     }
     if let Some(location) = &mut source.location {
-        strip_credentials(location.s3.credentials.as_mut());
-    }
-}
-
-/// Drops the secrets that are written down in an access key.
-pub(crate) fn strip_credentials(credentials: Option<&mut S3Credentials>) {
-    let Some(credentials) = credentials else { return };
-    let S3Credentials { access_key_id, secret_access_key, session_token } = credentials;
-    let sources = [Some(access_key_id), Some(secret_access_key), session_token.as_mut()];
-    for ValueSource { value, .. } in sources.into_iter().flatten() {
-        *value = None;
+        location.s3.credentials.as_mut().map(S3Credentials::strip);
     }
 }
 

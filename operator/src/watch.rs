@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use driver_api::api::{
-    Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION, Restore,
+    Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION, Restore, S3Credentials,
 };
 use futures::{Stream, TryStreamExt, pin_mut};
 use kube::api::ListParams;
@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tracing::{info, warn};
 
-use crate::requests::{strip_credentials, strip_source};
+use crate::requests::strip_source;
 
 /// How often the API server is asked for what we wait for at the start.
 const START_INTERVAL: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ pub fn strip(database: &mut Database) {
         source.value = None;
     }
     if let Some(target) = &mut spec.backup_to {
-        strip_credentials(target.s3.as_mut().and_then(|s3| s3.credentials.as_mut()));
+        target.s3.as_mut().and_then(|s3| s3.credentials.as_mut()).map(S3Credentials::strip);
     }
     if let Some(source) = &mut spec.restore_from {
         strip_source(source);

@@ -11,7 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::decide::{Launch, is_past};
 use crate::facts::{Registered, is_recorded, is_trusted};
-use crate::job::StoreKeys;
+use crate::job::{StoreKeys, moves_data};
 use crate::jobs::{Jobs, KnownJob};
 use crate::requests::Requests;
 use crate::room::{Limits, Load, Place};
@@ -67,7 +67,9 @@ impl World {
                 let uid = launch.request.as_ref().map(|request| request.uid.as_str()).unwrap_or_default();
                 self.requests.get(uid).and_then(|restore| restore.from.as_ref())
             }
-            Operation::Create => database.spec.restore_from.as_ref(),
+            Operation::Create => {
+                database.spec.restore_from.as_ref().filter(|_| moves_data(database, launch.operation))
+            }
             Operation::Rotate | Operation::Release => None,
         };
         let Some(from) = from else { return StoreKeys::default() };

@@ -83,6 +83,7 @@ fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
         driver: Registered::Named,
         completed: None,
         request: begun(phase),
+        waiting: Vec::new(),
         jobs: Vec::new(),
     }
 }

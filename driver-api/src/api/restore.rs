@@ -87,7 +87,10 @@ pub struct RestoreSpec {
 /// Where a backup is taken from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.backup) != has(self.location)").message("set exactly one of backup and location"))]
+#[x_kube(
+    validation = Rule::new("has(self.backup) != has(self.location)").message("set exactly one of backup and location"),
+    validation = Rule::new("!has(self.decryptionKey) || !has(self.decryptionKey.value)").message("decryptionKey cannot be written down here: use valueFrom")
+)]
 pub struct RestoreSource {
     /// Name of a Backup in the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +99,7 @@ pub struct RestoreSource {
     /// Where the backup is stored: for one whose Backup object is gone, or is in another namespace or cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<BackupLocation>,
-    /// The private key, `AGE-SECRET-KEY-1…`, of a backup that is encrypted.
+    /// The private key, `AGE-SECRET-KEY-1…`, of a backup that is encrypted. It cannot be written down here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption_key: Option<ValueSource>,
 }

@@ -87,14 +87,30 @@ impl S3Target {
 /// An access key of an object store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.secretAccessKey.value)").message("secretAccessKey cannot be written down here, for whoever reads a Backup could read it: use valueFrom"),
+    validation = Rule::new("!has(self.sessionToken) || !has(self.sessionToken.value)").message("sessionToken cannot be written down here, for whoever reads a Backup could read it: use valueFrom")
+)]
 pub struct S3Credentials {
     /// The access key's id.
     pub access_key_id: ValueSource,
-    /// The secret access key.
+    /// The secret access key. It cannot be written down here.
     pub secret_access_key: ValueSource,
-    /// The session token of temporary credentials.
+    /// The session token of temporary credentials. It cannot be written down here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_token: Option<ValueSource>,
+}
+
+impl S3Credentials {
+    /// Drops what is written down in place of a reference: it does not belong where others read.
+    pub fn strip(&mut self) {
+        let Self { access_key_id, secret_access_key, session_token } = self;
+        for ValueSource { value, .. } in
+            [Some(access_key_id), Some(secret_access_key), session_token.as_mut()].into_iter().flatten()
+        {
+            *value = None;
+        }
+    }
 }
 
 /// Encryption of backups with age. Only public keys are here; the private one is needed by a restore alone.

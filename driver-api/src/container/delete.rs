@@ -22,13 +22,14 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     if intent == Intent::Retain {
         return retain::<D>(run).await;
     }
-    if intent == Intent::BackupThenDelete && may_hold_rows::<D>(run).await? {
-        final_backup::check_exists(run).await?;
-    }
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
     let target = run.target::<D>();
     let mut session = driver.connect(&server, &target).await?;
+    // Under the lock: a create that is still alive could hand the login out meanwhile.
+    if intent == Intent::BackupThenDelete && may_hold_rows::<D>(run).await? {
+        final_backup::check_exists(run).await?;
+    }
     let before = driver.observe(&mut session, &target, None).await?;
     if !matches!(before, Presence::Ours { .. }) {
         run.check_begun_here(&server)?;

@@ -64,9 +64,14 @@ async fn lock_out_dump_verify<D: Driver>(
     let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
     if let Err(error) = kept.store().verify(kept.location(), &manifest, None).await {
         if error.kind() == ErrorKind::BackupDamaged {
-            // The database is there still, so the next run can make it anew.
-            warn!("the backup is not what was written: removing it");
-            kept.store().delete(kept.location()).await?;
+            // Another run may have made it anew since, and even have dropped the database.
+            run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
+            let found = kept.manifest(run).await?;
+            if found.is_some_and(|found| found.attempt == manifest.attempt) {
+                // The database is there still, so the next run can make it anew.
+                warn!("the backup is not what was written: removing it");
+                kept.store().delete(kept.location()).await?;
+            }
         }
         return Err(error);
     }

@@ -310,6 +310,12 @@ impl Record {
                 fields.entry(name).or_insert(serde_json::Value::Null);
             }
             fields.entry("conditions").or_insert_with(|| json!([]));
+            if let Some(active) = fields.get_mut("activeOperation").and_then(|active| active.as_object_mut())
+            {
+                for name in ["backup", "restore"] {
+                    active.entry(name).or_insert(serde_json::Value::Null);
+                }
+            }
         }
         let patch = json!({
             "metadata": {"uid": self.uid, "resourceVersion": self.live.metadata.resource_version},

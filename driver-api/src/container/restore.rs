@@ -170,6 +170,8 @@ async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
     }
     let Work { server, database, desired, .. } = Work::of::<D>(run).await?;
     let mut session = driver.connect(&server, &database).await?;
+    // Under the lock, and refused where another run has gone on since the record was read.
+    run.record.claim(DatabasePhase::RestoreRequested, &server.to_string(), &database.name).await?;
     let present = driver.observe(&mut session, &database, None).await?;
     if matches!(present, Presence::Ours { database: true, .. }) {
         ensure(driver, &mut session, &database, &desired, &present).await?;

@@ -15,6 +15,7 @@ fn facts(jobs: Vec<JobFact>) -> Facts {
         driver: Registered::Named,
         completed: None,
         request: None,
+        waiting: Vec::new(),
         jobs,
     }
 }
@@ -162,4 +163,27 @@ fn a_job_that_never_begins_does_not_hold_up_the_next_for_ever() {
     assert_eq!(attempt(&starting(11)), Some(2));
     let running = Progress::Active { age: Duration::from_hours(20), pods: Pods::Ran };
     assert_eq!(decide(&facts(vec![job(1, running)])), Decision::Wait(Wait::Job { look_in: None }));
+}
+
+#[test]
+fn a_request_that_fails_does_not_hold_up_the_others() {
+    let request =
+        |uid: &str, operation| Request { operation, name: uid.into(), uid: uid.into(), retry: None };
+    let failing = JobFact {
+        operation: Operation::Restore,
+        request: Some("older".into()),
+        ..job(1, Progress::Failed { permanent: false, age: Duration::from_secs(1) })
+    };
+    let waiting = |waiting| Facts {
+        phase: Some(DatabasePhase::Created),
+        current: true,
+        request: Some(request("older", Operation::Restore)),
+        waiting,
+        ..facts(vec![failing.clone()])
+    };
+    assert!(matches!(decide(&waiting(Vec::new())), Decision::Wait(Wait::Backoff { .. })));
+    match decide(&waiting(vec![request("younger", Operation::Backup)])) {
+        Decision::Launch(launch) => assert_eq!(launch.request.unwrap().uid, "younger"),
+        other => panic!("{other:?}"),
+    }
 }

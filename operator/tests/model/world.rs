@@ -133,6 +133,7 @@ fn launches(seen: Object, jobs: &[Run], request: Option<Operation>) -> Option<Op
         driver: Registered::Named,
         completed: None,
         request: turn(seen, request),
+        waiting: Vec::new(),
         jobs: jobs.collect(),
     };
     match decide(&facts) {
