@@ -6,9 +6,7 @@ use super::Run;
 use super::progress::{size, while_reporting};
 use super::request::Request;
 use super::{credentials, target};
-use crate::api::{
-    Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Credentials, S3Target,
-};
+use crate::api::{Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Target};
 use crate::driver::{Driver, Presence, Server, Target};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::sha256;

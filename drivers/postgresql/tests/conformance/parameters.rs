@@ -99,6 +99,8 @@ rules! {
 
     async fn the_connection_limit_holds_and_may_be_reached(context) {
         let case = created(&context, "orders", json!({"connectionLimit": 1})).await;
+        // The session by which the driver has proved the login ends a moment later, and counts until then.
+        case.assert_no_session().await;
         let only = case.tenant().await;
         let second = case.server().log_in(&case.target.active_login, crate::harness::PASSWORD, case.name()).await;
         assert_eq!(second.unwrap_err().code().unwrap().code(), "53300");
