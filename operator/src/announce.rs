@@ -109,27 +109,12 @@ fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::jiff::Timestamp;
-
     use super::*;
+    use crate::requests::request;
 
     #[test]
     fn a_request_without_its_database_is_told_so_and_a_pending_one_is_left_alone() {
-        let request = KnownRequest {
-            operation: Operation::Backup,
-            name: "b".into(),
-            namespace: "shop".into(),
-            uid: "u".into(),
-            database: "orders".into(),
-            database_uid: None,
-            created: Timestamp::UNIX_EPOCH,
-            retry: None,
-            deleted: false,
-            completed: false,
-            completed_by: None,
-            from: None,
-            stored_in: None,
-        };
+        let request = KnownRequest { namespace: "shop".into(), ..request("u", "orders") };
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();
         assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use driver_api::api::{
     Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
-    S3Credentials, S3Target, TlsCaSource, ValueSource,
+    S3Credentials, S3Target, TlsCaSource, UID_LABEL, ValueSource,
 };
 use driver_api::lifecycle::Operation;
 use driver_api::names::short_hash;
@@ -22,8 +22,6 @@ use crate::facts::Request;
 use crate::pod;
 use crate::room::Place;
 
-/// Label: the uid of the Database.
-pub const UID_LABEL: &str = "db.isotoma.com/uid";
 /// Label: what the Job does.
 pub const OPERATION_LABEL: &str = "db.isotoma.com/operation";
 /// Label: the generation that the Job was built from.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driver_api::api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION};
+use driver_api::api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL};
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::jiff::Timestamp;
@@ -102,7 +102,7 @@ impl KnownJob {
         Some(Self {
             name: metadata.name.clone()?,
             namespace: metadata.namespace.clone()?,
-            uid: label(job::UID_LABEL)?.clone(),
+            uid: label(UID_LABEL)?.clone(),
             database: annotation(job::DATABASE_ANNOTATION)?,
             database_namespace: annotation(job::NAMESPACE_ANNOTATION)?,
             operation: label(job::OPERATION_LABEL)?.parse().ok()?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use driver_api::api::UID_LABEL;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::PostParams;
 use kube::core::Status;
@@ -9,7 +10,7 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use crate::error::LaunchError;
-use crate::job::{OPERATION_LABEL, UID_LABEL};
+use crate::job::OPERATION_LABEL;
 
 /// How long a launch may take. The client repeats what the API server puts off, for minutes if it is let.
 pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);

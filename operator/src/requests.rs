@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_api::api::{
-    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target,
+    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target, UID_LABEL,
 };
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-
-use crate::job::UID_LABEL;
 
 /// A Backup or a Restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,27 +181,29 @@ impl Requests {
     }
 }
 
+/// A Backup that waits, for tests.
+#[cfg(test)]
+pub(crate) fn request(uid: &str, database: &str) -> KnownRequest {
+    KnownRequest {
+        operation: Operation::Backup,
+        name: uid.into(),
+        namespace: "shop".into(),
+        uid: uid.into(),
+        database: database.into(),
+        database_uid: None,
+        created: Timestamp::UNIX_EPOCH,
+        retry: None,
+        deleted: false,
+        completed: false,
+        completed_by: None,
+        from: None,
+        stored_in: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request(uid: &str, database: &str) -> KnownRequest {
-        KnownRequest {
-            operation: Operation::Backup,
-            name: uid.into(),
-            namespace: "shop".into(),
-            uid: uid.into(),
-            database: database.into(),
-            database_uid: None,
-            created: Timestamp::UNIX_EPOCH,
-            retry: None,
-            deleted: false,
-            completed: false,
-            completed_by: None,
-            from: None,
-            stored_in: None,
-        }
-    }
 
     fn database(name: &str, uid: &str) -> Database {
         serde_json::from_value(serde_json::json!({

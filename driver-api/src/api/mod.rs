@@ -50,6 +50,9 @@ pub const MANAGED_BY: &str = "db-operator";
 /// The label whose value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
+/// Label on what belongs to one Database: its uid. On Jobs, pods and final Backups.
+pub const UID_LABEL: &str = "db.isotoma.com/uid";
+
 /// Service account that driver Jobs run under, in the Database's own namespace.
 pub const DRIVER_SERVICE_ACCOUNT: &str = "db-operator-driver";
 

@@ -11,14 +11,10 @@ use super::backup::{Kept, check_is_there, location};
 use super::credentials;
 use super::report::kubernetes;
 use super::request::Request;
-use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL, UID_LABEL};
 use crate::driver::Driver;
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::short_hash;
-
-/// Label of a final backup: the uid of its Database, so that it is never taken for a wish of the next one of
-/// that name.
-const UID_LABEL: &str = "db.isotoma.com/uid";
 
 /// Longest name that the final Backup takes from its Database. An object's name has 253 characters at most.
 const LONGEST_NAME: usize = 230;
@@ -96,6 +92,7 @@ async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
     if let Some(found) = found {
         return Ok(found);
     }
+    // By the uid, it is never taken for a wish of the next Database of that name.
     let labels = [(MANAGED_BY_LABEL, MANAGED_BY), (UID_LABEL, assignment.uid.as_str())];
     let backup = Backup {
         metadata: ObjectMeta {

@@ -81,6 +81,20 @@ impl Case {
         panic!("a session is left in {}", self.name());
     }
 
+    /// Returns when that many sessions wait for a lock.
+    pub(crate) async fn assert_waiting(&self, sessions: i64) {
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+        let client = self.server().superuser("postgres").await;
+        for _ in 0..500 {
+            let waiting: i64 = client.query_one(query, &[&self.name()]).await.unwrap().get(0);
+            if waiting == sessions {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("there are never {sessions} sessions that wait in {}", self.name());
+    }
+
     /// Makes one of everything.
     pub(crate) async fn fill_with_everything(&self) {
         let sql = self.fill(EVERYTHING);

@@ -97,7 +97,7 @@ rules! {
         let dump = dump_with(&case, || async {
             waiting.push(tokio::spawn(async move { truncate.batch_execute("TRUNCATE t").await }));
             waiting.push(tokio::spawn(async move { drop.batch_execute("DROP TABLE u").await }));
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            case.assert_waiting(2).await;
         }).await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(9), "the dump waited: {:?}", started.elapsed());
         assert_eq!((count(&dump, "table public.t"), count(&dump, "table public.u")), (Some(1000), Some(0)));
