@@ -14,8 +14,8 @@ test: ## all tests; ends with `N passed, N failed`
 check: ## format, clippy, docs, licences, generated files, charts
 	@e2e/check.sh
 
-bench: ## what a Database costs beside a bare Job, as a table
-	@e2e/bench.sh
+bench: ## figures beside those of other ways, as tables; PARTS="backups" measures less
+	@e2e/bench.sh $(PARTS)
 
 generate: ## everything that is generated: CRDs, API reference, tables, Jobs
 	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-driver-api --test crds --test reference --test lifecycle

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# The figures, beside bare Jobs in the same cluster and the same run.
+# The figures, each beside something comparable in the same cluster and the same run.
+#
+#   bench.sh [PART…]    default: all; a wrong part says which there are
 set -euo pipefail
 
-# shellcheck source=e2e/cluster/lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+# shellcheck source=e2e/cluster/programs.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cluster/programs.sh"
 cd "$checkout"
 
-SERVERS=postgresql-17 "$here/up.sh"
+SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
+ensure_set s5cmd # what others upload with
 step "building the benchmark" cargo build --quiet -p db-operator-e2e --bin bench
-"$CARGO_TARGET_DIR/debug/bench"
+PATH=$(program_folder s5cmd):$PATH "$CARGO_TARGET_DIR/debug/bench" "$@"

@@ -48,6 +48,16 @@ impl Bucket {
         Ok(Self { inner })
     }
 
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.inner.name()
+    }
+
+    /// The store's address, for this machine and for pods.
+    pub fn endpoint(&self) -> String {
+        self.inner.region().endpoint()
+    }
+
     /// It as `spec.backupTo.s3` names it.
     pub fn target(&self) -> Value {
         let key = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "bucket", "key": key}}});

@@ -18,6 +18,7 @@ mod reason;
 mod request;
 mod server;
 mod wait;
+mod writers;
 
 pub use bucket::Bucket;
 pub use cluster::{
@@ -26,8 +27,9 @@ pub use cluster::{
 pub use context::Context;
 pub use database::{DatabaseFixture, database};
 pub use history::History;
-pub use namespace::with_namespace;
+pub use namespace::{close_namespace, open_namespace, with_namespace};
 pub use reason::{ready, ready_message, ready_reason};
 pub use request::{backup, failed_because, restore};
 pub use server::{POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SERVERS, Server, address, login};
 pub use wait::{PATIENCE, SOON, until, until_any};
+pub use writers::Writers;

@@ -39,7 +39,8 @@ where
     Test: FnOnce(Context) -> Running,
     Running: Future<Output = Result<()>> + Send + 'static,
 {
-    let context = open(name).await.unwrap_or_else(|error| panic!("{name}: cannot begin: {error:#}"));
+    let context =
+        open_namespace(name).await.unwrap_or_else(|error| panic!("{name}: cannot begin: {error:#}"));
     // Spawned, so that a panic in it does not keep us from cleaning up.
     let running = tokio::spawn(test(context.clone()));
     let abort = running.abort_handle();
@@ -55,14 +56,15 @@ where
     if let Some(problem) = &problem {
         eprintln!("\n======== {name}: {problem}\n{}", picture(&context).await);
     }
-    let cleaned = close(&context).await;
+    let cleaned = close_namespace(&context).await;
     if let Some(problem) = problem {
         panic!("{name}: {problem}");
     }
     cleaned.unwrap_or_else(|error| panic!("{name}: {error:#}"));
 }
 
-async fn open(name: &str) -> Result<Context> {
+/// Makes a tenant namespace for something that is no test; `name` is in its name.
+pub async fn open_namespace(name: &str) -> Result<Context> {
     let client = client().await?;
     let digits = RandomState::new().build_hasher().finish();
     let readable: String = name.replace('_', "-").chars().take(17).collect();
@@ -105,8 +107,8 @@ async fn copy_admin_secrets(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what the test left. What does not go by itself is forced, and reported.
-async fn close(context: &Context) -> Result<()> {
+/// Deletes what was left in it. What does not go by itself is forced, and an error.
+pub async fn close_namespace(context: &Context) -> Result<()> {
     let mut complaints = Vec::new();
     if let Err(error) = delete_databases(context, &mut complaints).await {
         complaints.push(format!("cannot delete the Databases: {error:#}"));

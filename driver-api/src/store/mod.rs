@@ -59,7 +59,7 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { part: 8 << 20, segment: 64 << 30 }
+        Self { part: 5 << 20, segment: 48 << 30 }
     }
 }
 

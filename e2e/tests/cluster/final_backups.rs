@@ -1,12 +1,10 @@
 //! The final backup: lock out, dump, verify, then drop. No committed row is lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use anyhow::{Context as _, Result, ensure};
 use driver_api::api::{Backup, DatabasePhase as Phase};
 use e2e::{
-    Bucket, Context, DatabaseFixture, History, POSTGRESQL_17, POSTGRESQL_18, database, login, with_namespace,
+    Bucket, Context, DatabaseFixture, History, POSTGRESQL_17, POSTGRESQL_18, Writers, database, login,
+    with_namespace,
 };
 use futures::future::try_join_all;
 use kube::api::ListParams;
@@ -60,46 +58,12 @@ async fn every_commit_that_was_acknowledged_before_the_deletion_is_in_the_final_
     with_namespace("final_writers", async |test| {
         let bucket = Bucket::make(&test).await?;
         test.create_ready(&database("orders").backup_to(&bucket)).await?;
-        let secret = test.secret("orders").await?;
-        login(&test.client, &secret)
-            .await?
-            .batch_execute("CREATE TABLE ledger (writer int, sequence int, PRIMARY KEY (writer, sequence))")
-            .await?;
-        let begun = Arc::new(AtomicBool::new(false));
-        let writers = (0..20).map(|writer| {
-            let (test, secret, begun) = (test.clone(), secret.clone(), Arc::clone(&begun));
-            tokio::spawn(async move {
-                let application = login(&test.client, &secret).await?;
-                let mut acknowledged = 0;
-                // Until the server ends the session.
-                while application
-                    .execute("INSERT INTO ledger VALUES ($1, $2)", &[&writer, &(acknowledged + 1)])
-                    .await
-                    .is_ok()
-                {
-                    acknowledged += 1;
-                    begun.store(true, Ordering::Relaxed);
-                }
-                anyhow::Ok(acknowledged)
-            })
-        });
-        let writers: Vec<_> = writers.collect();
-        while !begun.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await;
-        }
+        let writers = Writers::start(&test, "orders", 20).await?;
         test.delete("orders").await?;
-        let mut acknowledged: Vec<i32> = Vec::new();
-        for writer in writers {
-            acknowledged.push(writer.await??);
-        }
+        let acknowledged = writers.ended().await?;
         let last = the_backup(&test).await?.metadata.name.context("no name")?;
         test.create_ready(&database("copy").restore_from(json!({"backup": last}))).await?;
-        let copy = login(&test.client, &test.secret("copy").await?).await?;
-        let sql = "SELECT count(*)::int FROM ledger WHERE writer = $1 AND sequence <= $2";
-        for (writer, acknowledged) in (0_i32..).zip(&acknowledged) {
-            let kept: i32 = copy.query_one(sql, &[&writer, acknowledged]).await?.get(0);
-            ensure!(kept == *acknowledged, "of {acknowledged} commits of writer {writer}, {kept} are kept");
-        }
+        Writers::check(&test, "copy", &acknowledged).await?;
         ensure!(acknowledged.iter().sum::<i32>() > 100, "hardly anything was written: {acknowledged:?}");
         Ok(())
     })

@@ -25,7 +25,7 @@ async fn said(store: &Store, manifest: &Manifest, identity: Option<&Secret>) -> 
 async fn what_is_changed_cut_short_or_gone_is_named() {
     let key = age::x25519::Identity::generate();
     let secret = Secret::new(key.to_string().expose_secret());
-    let content = noise(1, 1 << 20);
+    let content = noise(1, 2 << 20);
     let ways: [(&[String], Option<&Secret>); 3] = [
         (&[], None),
         (&[key.to_public().to_string()], Some(&secret)),
@@ -66,7 +66,7 @@ async fn what_is_changed_cut_short_or_gone_is_named() {
 async fn plain_bytes_are_checked_beside_stored_ones() {
     let target = bucket().await;
     let store = cut_often(&target);
-    let manifest = back_up(&store, &[], &[("t", noise(1, 1 << 20)), ("u", Bytes::new())]).await.unwrap();
+    let manifest = back_up(&store, &[], &[("t", noise(1, 2 << 20)), ("u", Bytes::new())]).await.unwrap();
     let mut changes: Vec<Manifest> = vec![manifest.clone(); 4];
     changes[0].streams[0].segments.swap(0, 1);
     changes[1].streams[0].segments.pop();

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::*;
 
 /// What a run may need for two streams, in bytes, whatever their length.
-const LIMIT: u64 = 68 << 20;
+const LIMIT: u64 = 48 << 20;
 
 /// The most memory that this process has had, in bytes.
 fn peak() -> u64 {
@@ -51,7 +51,7 @@ async fn write_two(upload: &Upload) {
 #[tokio::test]
 #[ignore = "the_memory_of_a_backup_is_bounded runs it in a process of its own"]
 async fn writing_300_mib() {
-    let store = Store::with(bucket().await, HASTY, Sizes { part: 8 << 20, segment: 64 << 30 }).unwrap();
+    let store = Store::with(bucket().await, HASTY, Sizes::default()).unwrap();
     let upload = store.begin(LOCATION, None, &[]).await.unwrap();
     let before = peak();
     write_two(&upload).await;
@@ -66,7 +66,7 @@ async fn writing_300_mib() {
 #[tokio::test]
 #[ignore = "the_memory_of_a_backup_is_bounded runs it in a process of its own"]
 async fn reading_300_mib() {
-    let store = Store::with(bucket().await, HASTY, Sizes { part: 8 << 20, segment: 64 << 30 }).unwrap();
+    let store = Store::with(bucket().await, HASTY, Sizes::default()).unwrap();
     let upload = store.begin(LOCATION, None, &[]).await.unwrap();
     write_two(&upload).await;
     let manifest = upload.complete(identity(), description()).await.unwrap();

@@ -1,23 +1,20 @@
-//! What is measured: bare Jobs and Databases in a namespace of their own.
+//! Bare Jobs and Databases, and when they were seen where.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result};
 use driver_api::api::{Database, DatabasePhase, DriverRegistration};
+use e2e::{Context, POSTGRESQL_17, database};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams};
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
 use super::logs::Logs;
 use super::seen::{GONE, Seen};
-
-const NAMESPACE: &str = "bench";
-const SERVER: &str = "postgresql-17";
 
 /// What a bare Job took, in seconds.
 pub(crate) struct JobTimes {
@@ -33,7 +30,7 @@ pub(crate) struct DatabaseTimes {
 
 /// A tenant namespace, watched.
 pub(crate) struct Workload {
-    client: Client,
+    context: Context,
     image: String,
     logs: Option<Logs>,
     jobs: Seen,
@@ -41,49 +38,21 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    pub(crate) async fn prepare(client: Client) -> Result<Self> {
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
-            ..Namespace::default()
-        };
-        ignore_existing(namespaces.create(&PostParams::default(), &namespace).await)?;
-        let chart = [
-            "upgrade",
-            "--install",
-            "db-operator-tenant",
-            "charts/db-operator-tenant",
-            "--namespace",
-            NAMESPACE,
-        ];
-        let helm = Command::new("helm")
-            .args(chart)
-            .output()
-            .context("helm is not on the PATH: source .cluster/env.sh")?;
-        ensure!(helm.status.success(), "helm: {}", String::from_utf8_lossy(&helm.stderr));
-        let admin =
-            Api::<Secret>::namespaced(client.clone(), "servers").get(&format!("{SERVER}-admin")).await?;
-        let copy = Secret {
-            metadata: ObjectMeta { name: Some("admin".to_owned()), ..ObjectMeta::default() },
-            data: admin.data,
-            ..Secret::default()
-        };
-        ignore_existing(
-            Api::namespaced(client.clone(), NAMESPACE).create(&PostParams::default(), &copy).await,
-        )?;
-        let driver = Api::<DriverRegistration>::all(client.clone()).get("postgresql").await?;
-        let jobs = Seen::watch(Api::<Job>::namespaced(client.clone(), NAMESPACE), |job| {
+    pub(crate) async fn prepare(context: &Context) -> Result<Self> {
+        let context = context.clone();
+        let driver = Api::<DriverRegistration>::all(context.client.clone()).get("postgresql").await?;
+        let jobs = Seen::watch(context.api::<Job>(), |job| {
             let conditions = job.status.as_ref()?.conditions.as_ref()?;
             conditions
                 .iter()
                 .any(|condition| condition.type_ == "Complete" && condition.status == "True")
                 .then(|| "complete".to_owned())
         });
-        let databases = Seen::watch(Api::<Database>::namespaced(client.clone(), NAMESPACE), |database| {
+        let databases = Seen::watch(context.api::<Database>(), |database| {
             (database.phase() == Some(DatabasePhase::Created)).then(|| "created".to_owned())
         });
         let (jobs, databases) = (jobs.await?, databases.await?);
-        Ok(Self { client, image: driver.spec.image, logs: Logs::find(), jobs, databases })
+        Ok(Self { context, image: driver.spec.image, logs: Logs::find(), jobs, databases })
     }
 
     /// A Job with the driver's image that exits at once.
@@ -146,7 +115,7 @@ impl Workload {
         let newest =
             job.items.iter().max_by_key(|job| job.metadata.creation_timestamp.clone()).context("no Job")?;
         self.jobs.when(&newest.name_any(), "complete").await?;
-        let requests = logs.requests(NAMESPACE, begin)?;
+        let requests = logs.requests(&self.context.namespace, begin)?;
         self.delete("counted").await?;
         let mut counts = BTreeMap::new();
         for (user, verb, _) in requests {
@@ -165,10 +134,11 @@ impl Workload {
     /// Memory of the operator and sizes of the images.
     pub(crate) async fn sizes(&self) -> Result<Vec<(String, String, &'static str)>> {
         let mut sizes = Vec::new();
-        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await?;
+        let nodes = Api::<Node>::all(self.context.client.clone()).list(&ListParams::default()).await?;
         for node in nodes {
             let path = format!("/api/v1/nodes/{}/proxy/stats/summary", node.name_any());
-            let summary: Value = self.client.request(http::Request::get(path).body(Vec::new())?).await?;
+            let summary: Value =
+                self.context.client.request(http::Request::get(path).body(Vec::new())?).await?;
             for pod in summary.pointer("/pods").and_then(Value::as_array).into_iter().flatten() {
                 if pod.pointer("/podRef/namespace").is_some_and(|namespace| namespace == "db-operator") {
                     let bytes = pod
@@ -198,17 +168,12 @@ impl Workload {
         Ok(sizes)
     }
 
-    pub(crate) async fn clean_up(&self) -> Result<()> {
-        Api::<Namespace>::all(self.client.clone()).delete(NAMESPACE, &DeleteParams::default()).await?;
-        Ok(())
-    }
-
     fn databases(&self) -> Api<Database> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        self.context.api()
     }
 
     fn jobs_api(&self) -> Api<Job> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        self.context.api()
     }
 
     async fn post_job(&self, name: &str) -> Result<()> {
@@ -225,19 +190,13 @@ impl Workload {
     }
 
     async fn post_database(&self, name: &str) -> Result<()> {
-        let from = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "admin", "key": key}}});
-        let database: Database = serde_json::from_value(json!({
-            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database", "metadata": {"name": name},
-            "spec": {"driver": "postgresql", "connect": {"host": format!("{SERVER}.servers")},
-                "credentials": {"username": from("username"), "password": from("password")}},
-        }))?;
-        self.databases().create(&PostParams::default(), &database).await?;
+        self.context.create(&database(name)).await?;
         Ok(())
     }
 
     /// When the container of the newest pod with those labels had started.
     async fn container_start(&self, labels: &str) -> Result<Timestamp> {
-        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
+        let pods = self.context.api::<Pod>();
         let logs =
             self.logs.as_ref().context("container starts need the proving ground's logs (AUDIT_LOG)")?;
         let mut look = tokio::time::interval(Duration::from_millis(100));
@@ -257,9 +216,10 @@ impl Workload {
 
     /// When the server was first asked something for that database, from its own log.
     async fn first_statement(&self, database: &Database) -> Result<Option<Timestamp>> {
-        let pods = Api::<Pod>::namespaced(self.client.clone(), "servers");
+        let pods = Api::<Pod>::namespaced(self.context.client.clone(), "servers");
         let server = pods.list(&ListParams::default()).await?;
-        let server = server.items.iter().map(ResourceExt::name_any).find(|name| name.starts_with(SERVER));
+        let server =
+            server.items.iter().map(ResourceExt::name_any).find(|name| name.starts_with(POSTGRESQL_17.name));
         let parameters = kube::api::LogParams { tail_lines: Some(200), ..kube::api::LogParams::default() };
         let log = pods.logs(&server.context("no server pod")?, &parameters).await?;
         let created = database.creation_timestamp().context("no creation time")?.0;
@@ -274,12 +234,4 @@ impl Workload {
 
 fn seconds_to_last(begin: Instant, ends: &[Instant]) -> f64 {
     ends.iter().max().map_or(f64::NAN, |last| (*last - begin).as_secs_f64())
-}
-
-fn ignore_existing<T>(result: kube::Result<T>) -> Result<()> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
