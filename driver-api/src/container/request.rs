@@ -1,4 +1,4 @@
-//! The record of a Backup or a Restore: the only module that writes their status.
+//! The record of a Backup or a Restore: the only module that writes their status, and the finalizer of a Backup.
 //!
 //! Every write names the uid that the Job was launched for and the resource version that was read.
 
@@ -16,8 +16,8 @@ use tracing::{debug, info, warn};
 
 use super::report::kubernetes;
 use crate::api::{
-    Backup, BackupPhase, BackupStatus, Conditions, DRIVER_FIELD_MANAGER, Progress, READY, Restore,
-    RestorePhase, RestoreStatus, STALLED,
+    BACKUP_FINALIZER, Backup, BackupPhase, BackupStatus, Conditions, DRIVER_FIELD_MANAGER, Progress, READY,
+    Restore, RestorePhase, RestoreStatus, STALLED,
 };
 use crate::error::{DriverError, ErrorKind, Result, Retry};
 use crate::lifecycle::{backup_may_follow, restore_may_follow};
@@ -96,6 +96,8 @@ requested!(Restore, RestorePhase, RestoreStatus, restore_may_follow);
 pub(super) struct Request<K> {
     api: Api<K>,
     live: K,
+    /// Whether the run is for one that is being deleted. Any other wants one that is not.
+    deleted: bool,
 }
 
 impl<K: Requested> Request<K> {
@@ -108,12 +110,12 @@ impl<K: Requested> Request<K> {
     ) -> Result<Option<Self>> {
         let api: Api<K> = Api::namespaced(client, namespace);
         let found = api.get_opt(name).await.map_err(|error| kubernetes(&cannot::<K>("read", name), error))?;
-        Ok(found.filter(|live| is_wanted(live, uid)).map(|live| Self { api, live }))
+        Ok(found.filter(|live| is_wanted(live, uid, false)).map(|live| Self { api, live, deleted: false }))
     }
 
     /// The object `live`, as the API server gave it.
     pub(super) fn of(client: Client, namespace: &str, live: K) -> Self {
-        Self { api: Api::namespaced(client, namespace), live }
+        Self { api: Api::namespaced(client, namespace), live, deleted: false }
     }
 
     /// The object as it was last read or written.
@@ -136,10 +138,16 @@ impl<K: Requested> Request<K> {
         self.live.status().and_then(K::phase) == Some(K::COMPLETED)
     }
 
-    /// Begins anew, in phase `to`.
-    pub(super) async fn begin(&mut self, to: K::Phase, reason: &str, message: &str) -> Result<()> {
+    /// Begins anew, in phase `to`, and says what else `change` says.
+    pub(super) async fn begin(
+        &mut self,
+        to: K::Phase,
+        (reason, message): (&str, &str),
+        change: impl Fn(&mut K::Status),
+    ) -> Result<()> {
         let (now, generation) = (now(), self.generation());
         self.write(to, |status| {
+            change(status);
             let common = K::common(status);
             *common.observed_generation = Some(generation);
             *common.progress = Some(Progress::of(0, 0));
@@ -155,11 +163,16 @@ impl<K: Requested> Request<K> {
         self.write(to, change).await
     }
 
-    /// Says how much is done, where it is one percent more than was said.
+    /// Fails where nobody asks for it any more.
+    pub(super) async fn check_wanted(&mut self) -> Result<()> {
+        self.reload().await
+    }
+
+    /// Says how much is done, where it is one percent more than was said. Fails where nobody asks for it any more.
     pub(super) async fn progress(&mut self, to: K::Phase, progress: Progress) -> Result<()> {
         let mut status = self.status();
         if K::common(&mut status).progress.is_some_and(|said| said.percent == progress.percent) {
-            return Ok(());
+            return self.check_wanted().await;
         }
         self.write(to, |status| *K::common(status).progress = Some(progress)).await
     }
@@ -240,15 +253,14 @@ impl<K: Requested> Request<K> {
                 }
             }
         }
-        Err(DriverError::new(ErrorKind::Internal, "others keep writing the object; trying again later"))
+        Err(contended())
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one module that writes these statuses")]
     async fn swap_status(&self, status: &K::Status) -> kube::Result<K> {
         let mut fields = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-        if let Some(fields) = fields.as_object_mut() {
-            fields.entry("conditions").or_insert_with(|| Value::Array(Vec::new()));
-        }
+        let before = serde_json::to_value(self.live.status()).map_err(kube::Error::SerdeError)?;
+        name_what_is_removed(&before, &mut fields);
         let patch = json!({
             "metadata": {"uid": self.live.meta().uid, "resourceVersion": self.live.meta().resource_version},
             "status": fields,
@@ -261,7 +273,7 @@ impl<K: Requested> Request<K> {
     async fn reload(&mut self) -> Result<()> {
         let found = self.api.get_opt(self.name()).await;
         let found = found.map_err(|error| kubernetes(&cannot::<K>("read", self.name()), error))?;
-        match found.filter(|live| is_wanted(live, Some(self.uid()))) {
+        match found.filter(|live| is_wanted(live, Some(self.uid()), self.deleted)) {
             Some(live) => {
                 self.live = live;
                 Ok(())
@@ -283,9 +295,111 @@ impl<K: Requested> Request<K> {
     }
 }
 
-/// Whether somebody still asks for it: it is the one that the run was launched for, and nobody deletes it.
-fn is_wanted<K: Resource>(live: &K, uid: Option<&str>) -> bool {
-    live.meta().deletion_timestamp.is_none() && (uid.is_none() || live.meta().uid.as_deref() == uid)
+impl Request<Backup> {
+    /// Reads the live Backup, which somebody deletes. None where it is gone, or another one has its name.
+    pub(super) async fn load_deleted(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<Self>> {
+        let api: Api<Backup> = Api::namespaced(client, namespace);
+        let found = api.get_opt(name).await;
+        let found = found.map_err(|error| kubernetes(&cannot::<Backup>("read", name), error))?;
+        Ok(found.filter(|live| is_wanted(live, Some(uid), true)).map(|live| Self {
+            api,
+            live,
+            deleted: true,
+        }))
+    }
+
+    /// Sets our finalizer, where what is stored is to be deleted with the object. From then on something may be.
+    pub(super) async fn guard(&mut self) -> Result<()> {
+        for _ in 0..CONFLICT_TRIES {
+            if self.live.is_guarded() || !self.live.deletes_what_is_stored() {
+                return Ok(());
+            }
+            let mut finalizers = self.live.metadata.finalizers.clone().unwrap_or_default();
+            finalizers.push(BACKUP_FINALIZER.to_owned());
+            match self.swap_finalizers(&finalizers).await {
+                Ok(live) => {
+                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "guarded the Backup");
+                    self.live = live;
+                    return Ok(());
+                }
+                Err(kube::Error::Api(status)) if status.is_conflict() => self.reload().await?,
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(self.gone()),
+                Err(error) => {
+                    return Err(kubernetes(&cannot::<Backup>("set the finalizer on", self.name()), error));
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// Takes our finalizer off, which is the last effect of its deletion.
+    pub(super) async fn release(&mut self) -> Result<()> {
+        for _ in 0..CONFLICT_TRIES {
+            let all = self.live.metadata.finalizers.iter().flatten();
+            let rest: Vec<_> = all.filter(|name| *name != BACKUP_FINALIZER).cloned().collect();
+            match self.swap_finalizers(&rest).await {
+                Ok(_) => {
+                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "released the Backup");
+                    return Ok(());
+                }
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+                Err(kube::Error::Api(status)) if status.is_conflict() => {
+                    if self.reload().await.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+                        // It is gone, which is what was wanted.
+                        return Ok(());
+                    }
+                }
+                Err(error) => {
+                    return Err(kubernetes(&cannot::<Backup>("take the finalizer off", self.name()), error));
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one module that writes this finalizer")]
+    async fn swap_finalizers(&self, finalizers: &[String]) -> kube::Result<Backup> {
+        let metadata = &self.live.metadata;
+        let patch = json!({"metadata": {
+            "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
+        }});
+        self.api.patch(self.name(), &PatchParams::default(), &Patch::Merge(&patch)).await
+    }
+
+    /// Says what becomes of what is stored.
+    pub(super) async fn deleting(&mut self, reason: &str, message: &str) -> Result<()> {
+        let (now, generation) = (now(), self.generation());
+        let phase = self.live.phase().unwrap_or(BackupPhase::Starting);
+        self.write(phase, |status| {
+            status.observed_generation = Some(generation);
+            status.conditions.retain(|condition| condition.type_ != STALLED);
+            status.conditions.set(READY, false, reason, message, generation, &now);
+        })
+        .await
+    }
+}
+
+/// Whether a run is for it: it is the one that the run was launched for, and somebody deletes it or not.
+fn is_wanted<K: Resource>(live: &K, uid: Option<&str>, deleted: bool) -> bool {
+    live.meta().deletion_timestamp.is_some() == deleted
+        && (uid.is_none() || live.meta().uid.as_deref() == uid)
+}
+
+/// In a merge patch, what is to be removed must be named.
+fn name_what_is_removed(before: &Value, after: &mut Value) {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) else { return };
+    for (name, value) in before {
+        name_what_is_removed(value, after.entry(name.clone()).or_insert(Value::Null));
+    }
+}
+
+fn contended() -> DriverError {
+    DriverError::new(ErrorKind::Internal, "others keep writing the object; trying again later")
 }
 
 fn superseded(message: String) -> DriverError {
@@ -310,6 +424,17 @@ fn duration(from: Timestamp, to: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_loses_what_it_does_not_say_any_more() {
+        let mut after = json!({"location": {"bucket": "b"}, "phase": "Starting"});
+        let before = json!({"location": {"bucket": "a", "endpoint": "e"}, "conditions": [1]});
+        name_what_is_removed(&before, &mut after);
+        let expected = json!({
+            "location": {"bucket": "b", "endpoint": null}, "phase": "Starting", "conditions": null,
+        });
+        assert_eq!(after, expected);
+    }
 
     #[test]
     fn a_duration_reads_as_people_write_it() {
