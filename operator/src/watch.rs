@@ -99,6 +99,24 @@ pub fn strip(database: &mut Database) {
     }
 }
 
+/// Of what the watch of Backups brings, those that are being deleted.
+pub fn deleted_backups(event: &Event<Backup>) -> Option<Event<Backup>> {
+    let strip = |backup: &Backup| {
+        let mut backup = backup.clone();
+        backup.metadata.managed_fields = None;
+        backup.metadata.labels = None;
+        backup
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(backup) if backup.is_being_deleted() => Some(Event::InitApply(strip(backup))),
+        Event::Apply(backup) if backup.is_being_deleted() => Some(Event::Apply(strip(backup))),
+        Event::Delete(backup) => Some(Event::Delete(strip(backup))),
+        Event::InitApply(_) | Event::Apply(_) => None,
+    }
+}
+
 /// Waits until the API server answers and knows our kinds.
 pub async fn wait_for_kinds(client: Client) {
     let mut said = None;

@@ -145,6 +145,8 @@ fn operator(server: &ApiServer, database: &Database) -> Arc<Context> {
     // The receiver keeps the value when its sender is gone.
     let (_, leading) = tokio::sync::watch::channel(true);
     let (wake, _) = mpsc::unbounded();
+    let (deleted_backups, _) = reflector::store();
+    let (wake_backup, _) = mpsc::unbounded();
     let metrics = Arc::default();
     let context = Context {
         client: server.client(),
@@ -157,6 +159,8 @@ fn operator(server: &ApiServer, database: &Database) -> Arc<Context> {
         voice: Voice::new(server.client(), "pod-1", Arc::clone(&metrics)),
         metrics,
         wake,
+        deleted_backups,
+        wake_backup,
     };
     context.world().drivers.insert("engine".to_owned(), Arc::new(driver()));
     Arc::new(context)
