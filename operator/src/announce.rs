@@ -132,6 +132,9 @@ mod tests {
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();
         assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");
+        let purged = Some("what was stored in s3://b/p is deleted".to_owned());
+        let said = notice(&KnownRequest { purged, completed: true, ..request.clone() }, true).unwrap();
+        assert_eq!((said.warning, said.reason), (false, "BackupDeleted"));
         let done = notice(&KnownRequest { completed: true, ..request }, false).unwrap();
         assert_eq!((done.warning, done.reason), (false, "BackupCompleted"));
     }

@@ -9,7 +9,6 @@ use crate::facts::{JobFact, Registered, Wishes, job_fact};
 use crate::guarded::Guarded;
 use crate::jobs::{Jobs, KnownJob};
 use crate::report::{Notice, stuck_job};
-use crate::requests::Requests;
 
 /// What a decision about one Backup rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +30,6 @@ impl Facts {
     pub fn of(
         backup: &Backup,
         jobs: &Jobs,
-        requests: &Requests,
         driver: Registered,
         operator_namespace: &str,
         now: Timestamp,
@@ -45,7 +43,7 @@ impl Facts {
                 && job.request.as_deref() == Some(object.uid())
                 && job.namespace == object.namespace()
         });
-        let written_by = requests.get(object.uid()).and_then(|known| known.completed_by.as_ref());
+        let written_by = backup.status.as_ref().and_then(|status| status.job.as_ref());
         let recorded = |job: &KnownJob| job.operation == Operation::Backup && written_by == Some(&job.name);
         Self {
             guarded: backup.is_guarded(),

@@ -139,8 +139,7 @@ impl Context {
     fn backup_facts(&self, backup: &Backup) -> backups::Facts {
         let world = self.world();
         let driver = world.registered(Guarded::from(backup).driver());
-        let (jobs, requests) = (&world.jobs, &world.requests);
-        backups::Facts::of(backup, jobs, requests, driver, &self.settings.namespace, Timestamp::now())
+        backups::Facts::of(backup, &world.jobs, driver, &self.settings.namespace, Timestamp::now())
     }
 
     fn notice(&self, decision: &Decision, database: &Database) -> Option<Notice> {

@@ -209,6 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn of_the_backups_only_those_that_are_being_deleted_are_kept() {
+        let backup = |deleted: bool| -> Backup {
+            let time = deleted.then_some("2026-01-01T00:00:00Z");
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "orders"},
+                "metadata": {"name": "nightly", "namespace": "shop", "deletionTimestamp": time},
+            }))
+            .unwrap()
+        };
+        let (mut writer, kept) = {
+            let (reader, writer) = kube::runtime::reflector::store();
+            (writer, move || reader.len())
+        };
+        let mut take = |event: Event<Backup>| {
+            deleted_backups(&event).iter().for_each(|event| writer.apply_watcher_event(event));
+            kept()
+        };
+        assert_eq!([Event::Init, Event::InitApply(backup(false)), Event::InitDone].map(&mut take), [0, 0, 0]);
+        assert_eq!(take(Event::Apply(backup(false))), 0);
+        assert_eq!(take(Event::Apply(backup(true))), 1);
+        assert_eq!(take(Event::Delete(backup(true))), 0);
+        assert_eq!([Event::Init, Event::InitApply(backup(true)), Event::InitDone].map(&mut take), [0, 0, 1]);
+    }
+
+    #[test]
     fn no_password_stays_in_memory() {
         let mut database: Database = serde_json::from_value(serde_json::json!({
             "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",

@@ -168,12 +168,11 @@ fn redacted(error: &DriverError, hidden: &[Secret]) -> String {
 
 /// Does what `assignment` says, and records what came of it.
 async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment) -> Outcome {
-    match (assignment.operation, &assignment.request) {
+    if let (Operation::DeleteBackup | Operation::Release, Some(name)) =
+        (assignment.operation, &assignment.request)
+    {
         // No Database is read or written.
-        (Operation::DeleteBackup | Operation::Release, Some(name)) => {
-            return Box::pin(delete_backup::perform(client, assignment, name)).await;
-        }
-        _ => {}
+        return Box::pin(delete_backup::perform(client, assignment, name)).await;
     }
     let record = match Record::load(client.clone(), assignment).await {
         Ok(Loaded::Due(record)) => record,

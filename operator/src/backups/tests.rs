@@ -37,13 +37,12 @@ fn known(operation: Operation, namespace: &str) -> KnownJob {
     }
 }
 
-fn facts(policy: &str, job: Option<KnownJob>, requests: &Requests) -> Facts {
+fn facts(policy: &str, job: Option<KnownJob>) -> Facts {
     let mut jobs = Jobs::default();
     if let Some(job) = job {
         jobs.add(job);
     }
-    let now = Timestamp::UNIX_EPOCH;
-    Facts::of(&backup(policy), &jobs, requests, Registered::Named, "system", now)
+    Facts::of(&backup(policy), &jobs, Registered::Named, "system", Timestamp::UNIX_EPOCH)
 }
 
 fn launched(decision: &Decision) -> Option<Operation> {
@@ -55,33 +54,34 @@ fn launched(decision: &Decision) -> Option<Operation> {
 
 #[test]
 fn what_is_written_is_not_deleted_before_its_writer_has_ended() {
-    let none = Requests::default();
-    let decided = |policy, job, requests: &Requests| launched(&decide(&facts(policy, job, requests)));
+    let decided = |policy, job| launched(&decide(&facts(policy, job)));
     let (writer, deletion) = (known(Operation::Backup, "shop"), Some(Operation::DeleteBackup));
-    assert_eq!(decided("Delete", None, &none), deletion);
-    assert_eq!(decided("Delete", Some(writer.clone()), &none), None);
+    assert_eq!(decided("Delete", None), deletion);
+    assert_eq!(decided("Delete", Some(writer.clone())), None);
     let ended = JobState::Failed { permanent: true, at: Timestamp::UNIX_EPOCH };
-    assert_eq!(decided("Delete", Some(KnownJob { state: ended, ..writer.clone() }), &none), deletion);
+    assert_eq!(decided("Delete", Some(KnownJob { state: ended, ..writer.clone() })), deletion);
     // One that has not begun finds a Backup that is deleted, and writes nothing. It is not waited for without end.
     let never =
         JobState::Active { since: Timestamp::UNIX_EPOCH - Duration::from_hours(1), pods: Pods::Starting };
-    assert_eq!(decided("Delete", Some(KnownJob { state: never, ..writer.clone() }), &none), deletion);
+    assert_eq!(decided("Delete", Some(KnownJob { state: never, ..writer.clone() })), deletion);
     // Whoever retains what is stored need not wait.
-    assert_eq!(decided("Retain", Some(writer.clone()), &none), deletion);
+    assert_eq!(decided("Retain", Some(writer.clone())), deletion);
     // The Job of another Backup, or from elsewhere, is no reason.
     let other = KnownJob { request: Some("b-2".into()), ..writer.clone() };
-    assert_eq!(decided("Delete", Some(other), &none), deletion);
-    assert_eq!(decided("Delete", Some(known(Operation::Backup, "elsewhere")), &none), deletion);
+    assert_eq!(decided("Delete", Some(other)), deletion);
+    assert_eq!(decided("Delete", Some(known(Operation::Backup, "elsewhere"))), deletion);
     // Kubernetes does not know yet what the status says: that it is whole.
-    let mut requests = Requests::default();
-    let done = crate::requests::request("b-1", "orders");
-    requests.apply(crate::requests::KnownRequest { completed_by: Some("backup".into()), ..done });
-    assert_eq!(decided("Delete", Some(writer), &requests), deletion);
+    let mut whole = backup("Delete");
+    whole.status.as_mut().unwrap().job = Some(writer.name.clone());
+    let mut jobs = Jobs::default();
+    jobs.add(writer);
+    let facts = Facts::of(&whole, &jobs, Registered::Named, "system", Timestamp::UNIX_EPOCH);
+    assert_eq!(launched(&decide(&facts)), deletion);
 }
 
 #[test]
 fn a_job_counts_only_from_where_it_was_launched() {
-    let count = |job| facts("Delete", Some(job), &Requests::default()).jobs.len();
+    let count = |job| facts("Delete", Some(job)).jobs.len();
     assert_eq!(count(known(Operation::DeleteBackup, "shop")), 1);
     assert_eq!(count(known(Operation::DeleteBackup, "elsewhere")), 0);
     assert_eq!(count(known(Operation::Release, "system")), 1);
@@ -92,16 +92,16 @@ fn a_job_counts_only_from_where_it_was_launched() {
 fn a_change_of_policy_brings_the_next_attempt_at_once() {
     let failed = |generation| {
         let state = JobState::Failed { permanent: true, at: Timestamp::UNIX_EPOCH };
-        KnownJob { state, generation, ..known(Operation::DeleteBackup, "shop") }
+        KnownJob { generation, state, ..known(Operation::DeleteBackup, "shop") }
     };
-    let decided = |job| decide(&facts("Retain", Some(job), &Requests::default()));
+    let decided = |job| decide(&facts("Retain", Some(job)));
     assert!(matches!(decided(failed(2)), Decision::Wait(Wait::Backoff { permanent: true, .. })));
     assert_eq!(launched(&decided(failed(1))), Some(Operation::DeleteBackup));
 }
 
 #[test]
 fn a_release_goes_on_and_says_where_what_is_stored_is() {
-    let mut facts = facts("Delete", Some(known(Operation::Release, "system")), &Requests::default());
+    let mut facts = facts("Delete", Some(known(Operation::Release, "system")));
     assert_eq!(facts.released_by(), Some("release"));
     facts.jobs[0].progress = Progress::Failed { permanent: false, age: Duration::from_secs(30) };
     assert_eq!(decide(&facts), Decision::Launch(Launch { attempt: 2, ..Launch::RELEASE }));
