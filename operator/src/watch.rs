@@ -223,7 +223,9 @@ mod tests {
             (writer, move || reader.len())
         };
         let mut take = |event: Event<Backup>| {
-            deleted_backups(&event).iter().for_each(|event| writer.apply_watcher_event(event));
+            if let Some(event) = deleted_backups(&event) {
+                writer.apply_watcher_event(&event);
+            }
             kept()
         };
         assert_eq!([Event::Init, Event::InitApply(backup(false)), Event::InitDone].map(&mut take), [0, 0, 0]);

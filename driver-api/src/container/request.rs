@@ -2,6 +2,8 @@
 //!
 //! Every write names the uid that the Job was launched for and the resource version that was read.
 
+mod deletion;
+
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -16,8 +18,8 @@ use tracing::{debug, info, warn};
 
 use super::report::kubernetes;
 use crate::api::{
-    BACKUP_FINALIZER, Backup, BackupPhase, BackupStatus, Conditions, DRIVER_FIELD_MANAGER, Progress, READY,
-    Restore, RestorePhase, RestoreStatus, STALLED,
+    Backup, BackupPhase, BackupStatus, Conditions, DRIVER_FIELD_MANAGER, Progress, READY, Restore,
+    RestorePhase, RestoreStatus, STALLED,
 };
 use crate::error::{DriverError, ErrorKind, Result, Retry};
 use crate::lifecycle::{backup_may_follow, restore_may_follow};
@@ -292,95 +294,6 @@ impl<K: Requested> Request<K> {
 
     fn generation(&self) -> i64 {
         self.live.meta().generation.unwrap_or_default()
-    }
-}
-
-impl Request<Backup> {
-    /// Reads the live Backup, which somebody deletes. None where it is gone, or another one has its name.
-    pub(super) async fn load_deleted(
-        client: Client,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-    ) -> Result<Option<Self>> {
-        let api: Api<Backup> = Api::namespaced(client, namespace);
-        let found = api.get_opt(name).await;
-        let found = found.map_err(|error| kubernetes(&cannot::<Backup>("read", name), error))?;
-        Ok(found.filter(|live| is_wanted(live, Some(uid), true)).map(|live| Self {
-            api,
-            live,
-            deleted: true,
-        }))
-    }
-
-    /// Sets our finalizer, where what is stored is to be deleted with the object. From then on something may be.
-    pub(super) async fn guard(&mut self) -> Result<()> {
-        for _ in 0..CONFLICT_TRIES {
-            if self.live.is_guarded() || !self.live.deletes_what_is_stored() {
-                return Ok(());
-            }
-            let mut finalizers = self.live.metadata.finalizers.clone().unwrap_or_default();
-            finalizers.push(BACKUP_FINALIZER.to_owned());
-            match self.swap_finalizers(&finalizers).await {
-                Ok(live) => {
-                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "guarded the Backup");
-                    self.live = live;
-                    return Ok(());
-                }
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.reload().await?,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(self.gone()),
-                Err(error) => {
-                    return Err(kubernetes(&cannot::<Backup>("set the finalizer on", self.name()), error));
-                }
-            }
-        }
-        Err(contended())
-    }
-
-    /// Takes our finalizer off, which is the last effect of its deletion.
-    pub(super) async fn release(&mut self) -> Result<()> {
-        for _ in 0..CONFLICT_TRIES {
-            let all = self.live.metadata.finalizers.iter().flatten();
-            let rest: Vec<_> = all.filter(|name| *name != BACKUP_FINALIZER).cloned().collect();
-            match self.swap_finalizers(&rest).await {
-                Ok(_) => {
-                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "released the Backup");
-                    return Ok(());
-                }
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-                Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    if self.reload().await.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
-                        // It is gone, which is what was wanted.
-                        return Ok(());
-                    }
-                }
-                Err(error) => {
-                    return Err(kubernetes(&cannot::<Backup>("take the finalizer off", self.name()), error));
-                }
-            }
-        }
-        Err(contended())
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that writes this finalizer")]
-    async fn swap_finalizers(&self, finalizers: &[String]) -> kube::Result<Backup> {
-        let metadata = &self.live.metadata;
-        let patch = json!({"metadata": {
-            "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
-        }});
-        self.api.patch(self.name(), &PatchParams::default(), &Patch::Merge(&patch)).await
-    }
-
-    /// Says what becomes of what is stored.
-    pub(super) async fn deleting(&mut self, reason: &str, message: &str) -> Result<()> {
-        let (now, generation) = (now(), self.generation());
-        let phase = self.live.phase().unwrap_or(BackupPhase::Starting);
-        self.write(phase, |status| {
-            status.observed_generation = Some(generation);
-            status.conditions.retain(|condition| condition.type_ != STALLED);
-            status.conditions.set(READY, false, reason, message, generation, &now);
-        })
-        .await
     }
 }
 

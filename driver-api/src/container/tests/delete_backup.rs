@@ -163,6 +163,28 @@ async fn the_parts_of_a_backup_that_never_was_complete_are_deleted() {
     }
 }
 
+/// An operator waits until the writer has ended. This one errs.
+#[tokio::test]
+async fn a_writer_beside_the_deletion_clears_up_after_itself() {
+    for asked in 1..4 {
+        let stored = Stored::alone(&["one", "two"]).await;
+        stored.ask_deletable_backup("nightly");
+        let writer = stored.world.run(Operation::Backup);
+        let deletion = async {
+            while stored.asked().len() < asked {
+                tokio::task::yield_now().await;
+            }
+            stored.world.api.objects(|objects| objects.delete(Kind::Backup, "nightly"));
+            stored.world.run(Operation::DeleteBackup).await
+        };
+        let (written, deleted) = tokio::join!(writer, deletion);
+        assert_failed(&written, ErrorKind::Superseded);
+        assert_eq!(deleted, Outcome::Done);
+        assert_eq!((nightly(&stored), stored.keys().await.len()), (None, 0), "at request {asked}");
+        assert_eq!(stored.world.phase().as_deref(), Some("Created"));
+    }
+}
+
 #[tokio::test]
 async fn a_manifest_that_is_not_this_backups_is_not_deleted() {
     let of_another_backup = |manifest: Vec<u8>| {
