@@ -343,3 +343,76 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     // The sender lives as long as the process.
     let _ = stop.wait_for(|stopping| *stopping).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::job::Settings;
+    use crate::room::Limits;
+
+    #[tokio::test]
+    async fn a_backup_is_let_go_as_soon_as_the_watch_shows_that_it_is_deleted() {
+        let (ask, mut asked) = mpsc::unbounded();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let _ = ask.unbounded_send(format!("{} {}", request.method(), request.uri().path()));
+            future::ready(Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))))
+        });
+        let client = Client::new(service, "system");
+        let (_lead, leading) = watch::channel(true);
+        let (stop, stopping) = watch::channel(false);
+        let (wake, _) = mpsc::unbounded();
+        let (wake_backup, woken) = mpsc::unbounded();
+        let (deleted_backups, mut writer) = reflector::store();
+        let metrics = Arc::default();
+        let context = Arc::new(Context {
+            voice: Voice::new(client.clone(), "pod", Arc::clone(&metrics)),
+            client,
+            settings: Settings {
+                namespace: "system".into(),
+                cluster_id: "c-1".into(),
+                release_service_account: "let-go".into(),
+                log_format: "text",
+            },
+            limits: Limits { total: 50, per_server: 8 },
+            resync: None,
+            databases: reflector::store().0,
+            world: Mutex::default(),
+            leading,
+            metrics,
+            wake,
+            deleted_backups,
+            wake_backup,
+        });
+        let driver = serde_json::json!({
+            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"},
+            "spec": {"image": "img:1"},
+        });
+        let driver: DriverRegistration = serde_json::from_value(driver).unwrap();
+        context.world().drivers.insert("engine".to_owned(), Arc::new(driver));
+        let backup = |deleted: Option<&str>| -> Backup {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "orders"},
+                "metadata": {"name": "nightly", "namespace": "shop", "uid": "b-1", "deletionTimestamp": deleted,
+                             "finalizers": ["db.isotoma.com/backup"]},
+            }))
+            .unwrap()
+        };
+        let controlled = tokio::spawn(control_backups(Arc::clone(&context), woken, stopping));
+        for event in [
+            watcher::Event::Init,
+            watcher::Event::InitApply(backup(None)),
+            watcher::Event::InitDone,
+            watcher::Event::Apply(backup(Some("2026-01-01T00:00:00Z"))),
+        ] {
+            take_deleted(&context, &mut writer, &event);
+        }
+        assert_eq!(asked.next().await.unwrap(), "POST /apis/batch/v1/namespaces/shop/jobs");
+        stop.send_replace(true);
+        controlled.await.unwrap();
+    }
+}
