@@ -156,7 +156,7 @@ rights() {
 expected_rights() {
   cat <<'END'
 ClusterRole db-operator-edit: create,update,patch,delete,deletecollection databases,backups,restores in db.isotoma.com
-ClusterRole db-operator-release: get,patch databases in db.isotoma.com
+ClusterRole db-operator-release: get,patch databases,backups in db.isotoma.com
 ClusterRole db-operator-release: patch databases/status in db.isotoma.com
 ClusterRole db-operator-servicebinding: get,list,watch databases in db.isotoma.com
 ClusterRole db-operator-view: get,list,watch databases,backups,restores,drivers in db.isotoma.com
@@ -175,7 +175,7 @@ END
 expected_tenant_rights() {
   cat <<END
 Role $1/db-operator-driver: get restores in db.isotoma.com
-Role $1/db-operator-driver: get,create backups in db.isotoma.com
+Role $1/db-operator-driver: get,create,patch backups in db.isotoma.com
 Role $1/db-operator-driver: get,create,patch secrets in 
 Role $1/db-operator-driver: get,patch databases in db.isotoma.com
 Role $1/db-operator-driver: patch databases/status,backups/status,restores/status in db.isotoma.com
@@ -343,7 +343,7 @@ restores.$group [] [] [get list watch]
 END
   check "a driver may do this in its namespace, and no more" \
     can_exactly "$tenant_namespace:db-operator-driver" "$tenant_namespace" <<END
-backups.$group [] [] [get create]
+backups.$group [] [] [get create patch]
 backups.$group/status [] [] [patch]
 databases.$group [] [] [get patch]
 databases.$group/status [] [] [patch]
@@ -354,6 +354,7 @@ END
   check "a driver may do nothing elsewhere" can_exactly "$tenant_namespace:db-operator-driver" "$release" </dev/null
   check "the release run may do this, and no more" \
     can_exactly "$release:db-operator-release" "$tenant_namespace" <<END
+backups.$group [] [] [get patch]
 databases.$group [] [] [get patch]
 databases.$group/status [] [] [patch]
 END

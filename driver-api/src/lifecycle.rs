@@ -24,19 +24,22 @@ pub enum Operation {
     Rotate,
     /// Drop the database, or leave it where the policy says so, and let the object go.
     Delete,
+    /// Delete what a Backup has stored, where its policy says so, and let the object go.
+    DeleteBackup,
     /// Let the object go because its namespace is terminating, where no Job can start any more.
     Release,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Create,
         Self::Backup,
         Self::BackupBeforeDelete,
         Self::Restore,
         Self::Rotate,
         Self::Delete,
+        Self::DeleteBackup,
         Self::Release,
     ];
 
@@ -49,6 +52,7 @@ impl Operation {
             Self::Restore => "restore",
             Self::Rotate => "rotate",
             Self::Delete => "delete",
+            Self::DeleteBackup => "delete-backup",
             Self::Release => "release",
         }
     }
@@ -74,7 +78,7 @@ impl std::str::FromStr for Operation {
 /// No operation has that name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not an operation; operations are create, backup, backup-before-delete, restore, rotate, delete and release"
+    "{0:?} is not an operation; operations are create, backup, backup-before-delete, restore, rotate, delete, delete-backup and release"
 )]
 pub struct UnknownOperation(String);
 
@@ -286,6 +290,8 @@ pub fn permits(
                 ) => false,
             },
         },
+        // It acts on a Backup alone, whose Database may be gone or alive.
+        Operation::DeleteBackup => false,
         Operation::Release => intent != Intent::Keep,
     }
 }

@@ -94,6 +94,15 @@ impl Bucket {
         Ok(())
     }
 
+    /// Deletes the bucket and all that is in it.
+    pub async fn remove(&self) -> Result<()> {
+        for key in self.keys().await? {
+            self.delete(&key).await?;
+        }
+        self.inner.delete().await?;
+        Ok(())
+    }
+
     /// Deletes what is under a key.
     pub async fn delete(&self, key: &str) -> Result<()> {
         self.inner.delete_object(key).await?;

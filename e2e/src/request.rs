@@ -1,9 +1,9 @@
 //! Backups and Restores as tests write them down, and what they say about themselves.
 
 use anyhow::Result;
-use driver_api::api::{Backup, BackupPhase, Conditions, READY, Restore, RestorePhase};
+use driver_api::api::{Backup, BackupDeletionPolicy, BackupPhase, Conditions, READY, Restore, RestorePhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -39,6 +39,32 @@ impl Context {
     /// Makes a Backup of a Database.
     pub async fn create_backup(&self, name: &str, database: &str) -> Result<Backup> {
         Ok(self.api().create(&PostParams::default(), &backup(name, database)).await?)
+    }
+
+    /// Makes a Backup that takes what it stores along when it is deleted.
+    pub async fn create_deletable_backup(&self, name: &str, database: &str) -> Result<Backup> {
+        let mut backup = backup(name, database);
+        backup.spec.deletion_policy = Some(BackupDeletionPolicy::Delete);
+        Ok(self.api().create(&PostParams::default(), &backup).await?)
+    }
+
+    /// Deletes a Backup, and does not wait.
+    pub async fn begin_delete_backup(&self, name: &str) -> Result<()> {
+        self.api::<Backup>().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Says that a Backup is to leave what it stored where it is.
+    pub async fn retain_backup(&self, name: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": {"deletionPolicy": "Retain"}}));
+        self.api::<Backup>().patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Waits until a Backup is gone.
+    pub async fn backup_gone(&self, name: &str) -> Result<()> {
+        until(&self.api::<Backup>(), name, PATIENCE, "its end", |live| live.is_none()).await?;
+        Ok(())
     }
 
     /// Waits until a Backup is complete.

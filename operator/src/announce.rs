@@ -1,4 +1,4 @@
-//! Events about Backups and Restores: that they are done, and that there is no Database for them.
+//! Events about Backups and Restores: that they are done or deleted, and that there is no Database for them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,11 +43,18 @@ impl Announcements {
                 }
             }
             Change::Deleted(request) => {
-                context.world().requests.delete(&request.uid);
+                {
+                    let mut world = context.world();
+                    world.requests.delete(&request.uid);
+                    world.forget(&request.uid);
+                }
                 self.lock().remove(&request.uid);
-                context.voice.fall_silent(&request.uid);
+                context.voice.forget(&request.uid);
                 context.wake_if_known(database_of(&request));
                 context.wake_admitted();
+                if request.purged.is_some() {
+                    self.say_later(request);
+                }
             }
         }
     }
@@ -65,6 +72,10 @@ impl Announcements {
                     let known = context.databases.get(&database_of(&request)).is_some();
                     if let Some(notice) = notice(&request, known) {
                         context.voice.say(&uid, &request.reference(), Some(notice)).await;
+                    }
+                    if request.purged.is_some() {
+                        // It is gone by now, and nothing more is to be said.
+                        context.voice.forget(&uid);
                     }
                 }
                 None => self.changed.notified().await,
@@ -89,6 +100,9 @@ fn database_of(request: &KnownRequest) -> ObjectRef<Database> {
 /// What to say about a request, given whether its Database exists.
 fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
     let KnownRequest { operation, database, namespace, .. } = request;
+    if let Some(said) = &request.purged {
+        return Some(Notice::normal("BackupDeleted", said.clone()));
+    }
     let backup = *operation == Operation::Backup;
     match (request.completed, database_exists) {
         (true, _) if backup => {
@@ -118,6 +132,9 @@ mod tests {
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();
         assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");
+        let purged = Some("what was stored in s3://b/p is deleted".to_owned());
+        let said = notice(&KnownRequest { purged, completed: true, ..request.clone() }, true).unwrap();
+        assert_eq!((said.warning, said.reason), (false, "BackupDeleted"));
         let done = notice(&KnownRequest { completed: true, ..request }, false).unwrap();
         assert_eq!((done.warning, done.reason), (false, "BackupCompleted"));
     }

@@ -1,24 +1,27 @@
-//! Facts → decision → Job → launch, for one Database at a time, and when to look again.
+//! Facts → decision → Job → launch, for one Database at a time, or one Backup that is being deleted, and when to look
+//! again.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use driver_api::api::{Database, DriverRegistration};
+use driver_api::api::{Backup, Database, DriverRegistration};
 use driver_api::lifecycle::{Intent, Operation};
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
+use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::backups;
 use crate::decide::{Decision, Launch, Settled, Stuck, Wait, decide};
 use crate::error::LaunchError;
 use crate::facts::{Facts, Surroundings};
+use crate::guarded::Guarded;
 use crate::job::{self, Settings, StoreKeys};
 use crate::jobs::KnownJob;
 use crate::launch::{is_refused_for_good, launch};
@@ -63,6 +66,10 @@ pub struct Context {
     pub voice: Voice,
     /// Wakes the controller for a Database.
     pub wake: UnboundedSender<ObjectRef<Database>>,
+    /// Every Backup that is being deleted.
+    pub deleted_backups: Store<Backup>,
+    /// Wakes the controller for one of them.
+    pub wake_backup: UnboundedSender<ObjectRef<Backup>>,
 }
 
 impl std::fmt::Debug for Context {
@@ -101,6 +108,21 @@ impl Context {
         }
     }
 
+    /// Has a Backup that is being deleted reconciled soon.
+    pub fn wake_backup(&self, backup: ObjectRef<Backup>) {
+        let _ = self.wake_backup.unbounded_send(backup);
+    }
+
+    /// Has everything reconciled soon.
+    pub fn wake_all(&self) {
+        for database in self.databases.state() {
+            self.wake(ObjectRef::from(database.as_ref()));
+        }
+        for backup in self.deleted_backups.state() {
+            self.wake_backup(ObjectRef::from(backup.as_ref()));
+        }
+    }
+
     fn facts(&self, database: &Database) -> Facts {
         let world = self.world();
         let around = Surroundings {
@@ -112,6 +134,12 @@ impl Context {
         };
         let uid = database.metadata.uid.as_deref().unwrap_or_default();
         Facts::of(database, world.jobs.of(uid), &around)
+    }
+
+    fn backup_facts(&self, backup: &Backup) -> backups::Facts {
+        let world = self.world();
+        let driver = world.registered(Guarded::from(backup).driver());
+        backups::Facts::of(backup, &world.jobs, driver, &self.settings.namespace, Timestamp::now())
     }
 
     fn notice(&self, decision: &Decision, database: &Database) -> Option<Notice> {
@@ -127,35 +155,63 @@ pub async fn reconcile(database: Arc<Database>, operator: Arc<Context>) -> Resul
     let begun = Instant::now();
     let facts = operator.facts(&database); // (pure, but for the time)
     let decision = decide(&facts); // (pure)
+    let object = Guarded::from(&*database);
     if let Some(job) = facts.released_by() {
         // Unless it was said.
-        say_released(&operator, &database, job).await; // (client)
+        say_released(&operator, object, job).await; // (client)
     }
-    // (A Job is large, and few reconciliations make one.)
-    let action = match Box::pin(act(&operator, &database, decision)).await {
-        // (client)
-        Ok(decision) => {
-            operator.metrics.decisions.get_or_create(&labels(&decision)).inc();
-            let notice = operator.notice(&decision, &database); // (pure)
-            report(&operator, &database, notice).await; // (client)
-            look_again(&decision)
-        }
-        Err(error) => {
-            report(&operator, &database, refusal(&error)).await; // (client)
-            let refused = operator.world().refused(database.metadata.uid.as_deref().unwrap_or_default());
-            Action::requeue(LAUNCH_INTERVAL * refused.min(LAUNCH_INTERVALS))
-        }
-    };
+    let notice = |decision: &Decision| operator.notice(decision, &database); // (pure)
+    let action = act_and_report(&operator, object, decision, notice).await; // (client)
     operator.metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
     Ok(action)
 }
 
+/// The same for a Backup that is being deleted.
+pub async fn reconcile_backup(backup: Arc<Backup>, operator: Arc<Context>) -> Result<Action, Infallible> {
+    if !*operator.leading.borrow() {
+        return Ok(Action::await_change());
+    }
+    let begun = Instant::now();
+    let facts = operator.backup_facts(&backup); // (pure, but for the time)
+    let decision = backups::decide(&facts); // (pure)
+    let object = Guarded::from(&*backup);
+    if let Some(job) = facts.released_by() {
+        say_released(&operator, object, job).await; // (client)
+    }
+    let notice = |decision: &Decision| backups::notice(decision, &backup); // (pure)
+    let action = act_and_report(&operator, object, decision, notice).await; // (client)
+    operator.metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
+    Ok(action)
+}
+
+/// Answers when to look again.
+async fn act_and_report(
+    operator: &Context,
+    object: Guarded<'_>,
+    decision: Decision,
+    notice: impl Fn(&Decision) -> Option<Notice>,
+) -> Action {
+    // (A Job is large, and few reconciliations make one.)
+    match Box::pin(act(operator, object, decision)).await {
+        Ok(decision) => {
+            operator.metrics.decisions.get_or_create(&labels(&decision)).inc();
+            report(operator, object, notice(&decision)).await;
+            look_again(&decision)
+        }
+        Err(error) => {
+            report(operator, object, refusal(&error)).await;
+            let refused = operator.world().refused(object.uid());
+            Action::requeue(LAUNCH_INTERVAL * refused.min(LAUNCH_INTERVALS))
+        }
+    }
+}
+
 /// Launches where a launch was decided. Answers what came of the decision.
-async fn act(operator: &Context, database: &Database, decision: Decision) -> Result<Decision, LaunchError> {
-    let uid = database.metadata.uid.as_deref().unwrap_or_default();
+async fn act(operator: &Context, object: Guarded<'_>, decision: Decision) -> Result<Decision, LaunchError> {
+    let uid = object.uid();
     let due = match decision {
         Decision::Launch(due) => due,
-        Decision::Stuck(Stuck::UnknownDriver { probe: true }) if is_terminating(operator, database).await => {
+        Decision::Stuck(Stuck::UnknownDriver { probe: true }) if is_terminating(operator, object).await => {
             Launch::RELEASE
         }
         Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => {
@@ -163,74 +219,70 @@ async fn act(operator: &Context, database: &Database, decision: Decision) -> Res
             return Ok(decision);
         }
     };
-    let Some(driver) = operator.world().driver_for(due.operation, &database.spec.driver) else {
+    let Some(driver) = operator.world().driver_for(due.operation, object.driver()) else {
         return Ok(Decision::Stuck(Stuck::UnknownDriver { probe: false }));
     };
     let settings = &operator.settings;
     let has_slot =
-        operator.world().reserve(database, &operator.databases, &settings.namespace, &operator.limits);
+        operator.world().reserve(object, &operator.databases, &settings.namespace, &operator.limits);
     if !has_slot {
         return Ok(Decision::Wait(Wait::Slot));
     }
-    let launched = launch_or_release(operator, database, &driver, &due).await;
+    let launched = launch_or_release(operator, object, &driver, &due).await;
     let known = launched.as_ref().ok().and_then(KnownJob::of);
     operator.world().settle(uid, known);
     match launched {
         Ok(job) => {
-            let operation = say_launched(operator, database, &job, &due);
-            say_begun(operator, &due, &job).await;
+            let operation = say_launched(operator, object, &job, &due);
+            say_begun(operator, object, &Launch { operation, ..due.clone() }, &job).await;
             Ok(Decision::Launch(Launch { operation, ..due }))
         }
         Err(error) => {
             operator.wake_admitted();
             let reason = Reason { reason: error.category().to_owned() };
             operator.metrics.launch_failures.get_or_create(&reason).inc();
-            warn!(
-                database = database.metadata.name,
-                namespace = database.metadata.namespace,
-                "{}",
-                chain(&error)
-            );
+            warn!(name = object.name(), namespace = object.namespace(), "{}", chain(&error));
             Err(error)
         }
     }
 }
 
-/// Whether the namespace of a Database takes no Job any more. Without its Driver there is none to be refused.
-async fn is_terminating(operator: &Context, database: &Database) -> bool {
-    let driver = operator.world().driver_for(Operation::Release, &database.spec.driver);
+/// Whether the namespace of an object takes no Job any more. Without its Driver there is none to be refused.
+async fn is_terminating(operator: &Context, object: Guarded<'_>) -> bool {
+    let driver = operator.world().driver_for(Operation::Release, object.driver());
     let Some(driver) = driver else { return false };
-    let probe = job::probe(database, &driver, &operator.settings);
+    let probe = job::probe(object, &driver, &operator.settings);
     is_refused_for_good(operator.client.clone(), &probe).await
 }
 
-/// Where the namespace takes no Job any more, a `release` in our own lets the Database go.
+/// Where the namespace takes no Job any more, a `release` in our own lets the object go.
 async fn launch_or_release(
     operator: &Context,
-    database: &Database,
+    object: Guarded<'_>,
     driver: &DriverRegistration,
     due: &Launch,
 ) -> Result<Job, LaunchError> {
     if due.operation == Operation::Release {
-        return release(operator, database, driver, due).await;
+        return release(operator, object, driver, due).await;
     }
     let (client, settings) = (&operator.client, &operator.settings);
-    let keys = operator.world().store_keys(database, due);
-    match launch(client.clone(), &job::build(database, driver, due, &keys, settings)).await {
-        Err(LaunchError::NamespaceTerminating { .. }) if Intent::of(database) != Intent::Keep => {
-            release(operator, database, driver, &Launch::RELEASE).await
+    let keys = operator.world().store_keys(object, due);
+    let is_kept = matches!(object, Guarded::Database(database) if Intent::of(database) == Intent::Keep);
+    match launch(client.clone(), &job::build(object, driver, due, &keys, settings)).await {
+        Err(LaunchError::NamespaceTerminating { .. }) if !is_kept => {
+            release(operator, object, driver, &Launch::RELEASE).await
         }
         result => result,
     }
 }
 
 /// Answers which operation was launched in the end.
-fn say_launched(operator: &Context, database: &Database, job: &Job, due: &Launch) -> Operation {
+fn say_launched(operator: &Context, object: Guarded<'_>, job: &Job, due: &Launch) -> Operation {
     let known = KnownJob::of(job);
     let operation = known.as_ref().map_or(due.operation, |known| known.operation);
     let name = job.metadata.name.as_deref().unwrap_or_default();
     info!(
-        database = database.metadata.name, namespace = database.metadata.namespace, %operation,
+        object = object.name(), namespace = object.namespace(), %operation,
         attempt = known.map_or(due.attempt, |known| known.attempt), job = name, "launched"
     );
     let labels = OfOperation { operation: operation.to_string() };
@@ -238,15 +290,20 @@ fn say_launched(operator: &Context, database: &Database, job: &Job, due: &Launch
     if due.after_lost_work {
         operator.metrics.complete_without_phase.inc();
         error!(
-            database = database.metadata.name, namespace = database.metadata.namespace, %operation,
+            object = object.name(), namespace = object.namespace(), %operation,
             "the Job before ended well, and yet the phase did not move: a driver broke its contract"
         );
     }
     operation
 }
 
-/// Says on a Backup or Restore that it is begun.
-async fn say_begun(operator: &Context, due: &Launch, job: &Job) {
+/// Says on a Backup or Restore that it is begun, or that what is stored is being deleted.
+async fn say_begun(operator: &Context, object: Guarded<'_>, due: &Launch, job: &Job) {
+    if due.operation == Operation::DeleteBackup {
+        let job = job.metadata.name.as_deref().unwrap_or_default();
+        let notice = Notice::normal("BackupDeletionStarted", format!("attempt {} is Job {job}", due.attempt));
+        return operator.voice.say(object.uid(), &object.reference(), Some(notice)).await;
+    }
     let Some(request) = &due.request else { return };
     let Some(known) = operator.world().requests.get(&request.uid).cloned() else { return };
     let reason = if due.operation == Operation::Backup { "BackupStarted" } else { "RestoreStarted" };
@@ -255,11 +312,11 @@ async fn say_begun(operator: &Context, due: &Launch, job: &Job) {
     operator.voice.say(&known.uid, &known.reference(), Some(notice)).await;
 }
 
-/// Says where a released database is, which is recorded nowhere else once its Database is gone.
+/// Says where a released database or backup is, which is recorded nowhere else once its object is gone.
 ///
 /// It is said before the launch, for the Job may end before we can say it. The terminating namespace takes no
 /// Event, so it is about the Job, in ours.
-async fn say_released(operator: &Context, database: &Database, job: &str) {
+async fn say_released(operator: &Context, object: Guarded<'_>, job: &str) {
     let about = ObjectReference {
         api_version: Some("batch/v1".to_owned()),
         kind: Some("Job".to_owned()),
@@ -267,25 +324,27 @@ async fn say_released(operator: &Context, database: &Database, job: &str) {
         namespace: Some(operator.settings.namespace.clone()),
         ..ObjectReference::default()
     };
-    let uid = database.metadata.uid.as_deref().unwrap_or_default();
-    operator.voice.say(&release_key(uid), &about, Some(left_in_place(database))).await;
+    let notice = match object {
+        Guarded::Database(database) => left_in_place(database),
+        Guarded::Backup(backup) => backups::left_in_place(backup),
+    };
+    operator.voice.say(&release_key(object.uid()), &about, Some(notice)).await;
 }
 
-/// Launches the `release` of a Database.
+/// Launches the `release` of an object.
 async fn release(
     operator: &Context,
-    database: &Database,
+    object: Guarded<'_>,
     driver: &DriverRegistration,
     due: &Launch,
 ) -> Result<Job, LaunchError> {
-    let job = job::build(database, driver, due, &StoreKeys::default(), &operator.settings);
-    say_released(operator, database, job.metadata.name.as_deref().unwrap_or_default()).await;
+    let job = job::build(object, driver, due, &StoreKeys::default(), &operator.settings);
+    say_released(operator, object, job.metadata.name.as_deref().unwrap_or_default()).await;
     launch(operator.client.clone(), &job).await
 }
 
-async fn report(operator: &Context, database: &Database, notice: Option<Notice>) {
-    let uid = database.metadata.uid.as_deref().unwrap_or_default();
-    operator.voice.say(uid, &database.object_ref(&()), notice).await;
+async fn report(operator: &Context, object: Guarded<'_>, notice: Option<Notice>) {
+    operator.voice.say(object.uid(), &object.reference(), notice).await;
 }
 
 /// What to say about a launch that failed. What only takes time is not worth an Event.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use driver_api::api::DatabasePhase;
 use driver_api::lifecycle::{Intent, Operation};
 
-use crate::facts::{Facts, JobFact, Progress, Registered, Request};
+use crate::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use crate::job::Subject;
 use crate::jobs::Pods;
 
@@ -67,7 +67,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The first attempt to let a Database go.
+    /// The first attempt to let an object go.
     pub const RELEASE: Self =
         Self { operation: Operation::Release, request: None, attempt: 1, after_lost_work: false };
 }
@@ -252,7 +252,7 @@ fn sooner(one: Wait, other: Wait) -> Wait {
 }
 
 /// Whether a Job is a reason to wait: it is active, and the status does not say that its work is done.
-fn is_in_the_way(job: &JobFact, phase: Option<DatabasePhase>) -> bool {
+pub(crate) fn is_in_the_way(job: &JobFact, phase: Option<DatabasePhase>) -> bool {
     let active = match job.progress {
         Progress::Active { .. } => given_up_for(job).is_none(),
         Progress::Suspended => true,
@@ -296,11 +296,11 @@ pub fn is_past(operation: Operation, phase: Option<DatabasePhase>) -> bool {
     match operation {
         Operation::Create | Operation::Backup | Operation::Restore | Operation::Rotate => stage >= 1,
         Operation::BackupBeforeDelete => stage >= 2,
-        Operation::Delete | Operation::Release => false,
+        Operation::Delete | Operation::DeleteBackup | Operation::Release => false,
     }
 }
 
-fn await_job(job: &JobFact) -> Decision {
+pub(crate) fn await_job(job: &JobFact) -> Decision {
     let (age, limit, stuck) = match job.progress {
         Progress::Active { age, pods: Pods::None } => {
             (age, NO_POD_AFTER, Stuck::NoPod { job: job.name.clone() })
@@ -338,13 +338,20 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
         .filter(is_about_the_same)
         .max_by_key(|job| job.attempt)
         .filter(|job| job.attempt >= done);
+    let launch = attempt_after(newest, done, operation, &facts.wishes_for(request), facts.generation)?;
+    Ok(Launch { request: request.cloned(), ..launch })
+}
+
+/// The attempt of `operation` that comes after `newest`, or what it waits for. The work of attempt `done` was done.
+pub(crate) fn attempt_after(
+    newest: Option<&JobFact>,
+    done: u32,
+    operation: Operation,
+    wishes: &Wishes,
+    generation: i64,
+) -> Result<Launch, Wait> {
     let launch = |before: u32, after_lost_work| {
-        Ok(Launch {
-            operation,
-            request: request.cloned(),
-            attempt: before.saturating_add(1),
-            after_lost_work,
-        })
+        Ok(Launch { operation, request: None, attempt: before.saturating_add(1), after_lost_work })
     };
     let Some(newest) = newest else { return launch(done, false) };
     let (age, permanent, lost) = match newest.progress {
@@ -356,8 +363,7 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
         }
     };
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
-    let asked_again =
-        facts.wishes_for(request).is_new_since(&newest.wishes) || newest.generation != facts.generation;
+    let asked_again = wishes.is_new_since(&newest.wishes) || newest.generation != generation;
     match wait.checked_sub(age) {
         None | Some(Duration::ZERO) => launch(newest.attempt, lost),
         Some(_) if asked_again => launch(newest.attempt, lost),

@@ -269,7 +269,7 @@ fn requests_of(database: &Database, status: &DatabaseStatus, requests: &Requests
     requests.collect()
 }
 
-fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFact {
+pub(crate) fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFact {
     JobFact {
         name: job.name.clone(),
         operation: job.operation,

@@ -19,8 +19,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::Launch;
 use crate::facts::Request;
+use crate::guarded::Guarded;
 use crate::pod;
-use crate::room::Place;
 
 /// Label: what the Job does.
 pub const OPERATION_LABEL: &str = "db.isotoma.com/operation";
@@ -96,7 +96,7 @@ pub struct JobName {
 /// What the attempts of an operation are counted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A generation of the Database.
+    /// A generation of the Database, or of the Backup that is let go.
     Generation(i64),
     /// A Backup or Restore, by ten digits of the hash of its uid.
     Request(String),
@@ -126,10 +126,11 @@ impl JobName {
     }
 }
 
-/// The operation in a Job's name: `backup-before-delete` would not leave room for the longest numbers.
+/// The operation in a Job's name, without dashes: some would not leave room for the longest numbers.
 fn short(operation: Operation) -> &'static str {
     match operation {
         Operation::BackupBeforeDelete => "final",
+        Operation::DeleteBackup => "purge",
         Operation::Create
         | Operation::Backup
         | Operation::Restore
@@ -159,6 +160,7 @@ impl FromStr for JobName {
                 | Operation::BackupBeforeDelete
                 | Operation::Rotate
                 | Operation::Delete
+                | Operation::DeleteBackup
                 | Operation::Release => Subject::Generation(subject.parse().map_err(|_| NotOurs)?),
             },
             attempt: attempt.parse().map_err(|_| NotOurs)?,
@@ -178,27 +180,22 @@ pub fn server_key(database: &Database) -> String {
     database.spec.connect.host.to_ascii_lowercase()
 }
 
-/// Where a Job of `database` counts.
-pub fn place(database: &Database) -> Place {
-    Place { namespace: database.metadata.namespace.clone().unwrap_or_default(), server: server_key(database) }
-}
-
 /// The Job that `launch` asks for. `keys` are the secrets of the object store that it moves data to or from.
-pub fn build(
-    database: &Database,
+pub fn build<'a>(
+    object: impl Into<Guarded<'a>>,
     driver: &DriverRegistration,
     launch: &Launch,
     keys: &StoreKeys,
     settings: &Settings,
 ) -> Job {
+    let object = object.into();
     let operation = launch.operation;
-    let uid = database.metadata.uid.clone().unwrap_or_default();
-    let generation = database.metadata.generation.unwrap_or_default();
+    let generation = object.generation();
     let subject = match &launch.request {
         Some(request) => Subject::request(&request.uid),
         None => Subject::Generation(generation),
     };
-    let name = JobName { operation, subject, attempt: launch.attempt }.with_uid(&uid);
+    let name = JobName { operation, subject, attempt: launch.attempt }.with_uid(object.uid());
     let namespace = match operation {
         Operation::Release => settings.namespace.clone(),
         Operation::Create
@@ -206,9 +203,10 @@ pub fn build(
         | Operation::BackupBeforeDelete
         | Operation::Restore
         | Operation::Rotate
-        | Operation::Delete => database.metadata.namespace.clone().unwrap_or_default(),
+        | Operation::Delete
+        | Operation::DeleteBackup => object.namespace().to_owned(),
     };
-    let labels = labels(database, driver, &uid, operation);
+    let labels = labels(object, driver, operation);
     let mut job_labels = labels.clone();
     job_labels.insert(GENERATION_LABEL.to_owned(), generation.to_string());
     job_labels.insert(ATTEMPT_LABEL.to_owned(), launch.attempt.to_string());
@@ -222,7 +220,7 @@ pub fn build(
             name: Some(name.clone()),
             namespace: Some(namespace),
             labels: Some(job_labels),
-            annotations: Some(annotations(database, launch.request.as_ref())),
+            annotations: Some(annotations(object, launch.request.as_ref())),
             // No owner reference: a deletion in the foreground would end the very Job that it waits for.
             ..ObjectMeta::default()
         },
@@ -230,18 +228,18 @@ pub fn build(
             parallelism: Some(1),
             completions: Some(1),
             // What moves data is repeated by us alone: it is expensive, and holds the database meanwhile.
-            backoff_limit: Some(if moves_data(database, operation) { 0 } else { 3 }),
+            backoff_limit: Some(if moves_data(object, operation) { 0 } else { 3 }),
             pod_replacement_policy: Some("Failed".to_owned()),
             pod_failure_policy: Some(pod_failure_policy()),
             ttl_seconds_after_finished: Some(3600),
-            active_deadline_seconds: Some(active_deadline(database, operation, driver)),
+            active_deadline_seconds: Some(active_deadline(object, operation, driver)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
                     annotations: some(template.annotations.clone()),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod::spec(database, driver, launch, keys, &name, settings)),
+                spec: Some(pod::spec(object, driver, launch, keys, &name, settings)),
             },
             ..JobSpec::default()
         }),
@@ -249,21 +247,20 @@ pub fn build(
     }
 }
 
-/// A Job to ask with, by a dry run, whether the namespace of `database` still takes one.
+/// A Job to ask with, by a dry run, whether the namespace of an object still takes one.
 ///
 /// It is the `release`, in the wrong place: even if it were created, it would have no credentials, no service
 /// account and no say.
-pub fn probe(database: &Database, driver: &DriverRegistration, settings: &Settings) -> Job {
-    let mut job = build(database, driver, &Launch::RELEASE, &StoreKeys::default(), settings);
-    job.metadata.namespace.clone_from(&database.metadata.namespace);
+pub fn probe(object: Guarded<'_>, driver: &DriverRegistration, settings: &Settings) -> Job {
+    let mut job = build(object, driver, &Launch::RELEASE, &StoreKeys::default(), settings);
+    job.metadata.namespace = Some(object.namespace().to_owned());
     job
 }
 
 /// Labels of Job and pod. Those that we find our Jobs by are not the platform team's to set.
 fn labels(
-    database: &Database,
+    object: Guarded<'_>,
     driver: &DriverRegistration,
-    uid: &str,
     operation: Operation,
 ) -> BTreeMap<String, String> {
     let mut labels =
@@ -272,8 +269,8 @@ fn labels(
         [
             (MANAGED_BY_LABEL, MANAGED_BY),
             (NAME_LABEL, NAME),
-            (COMPONENT_LABEL, database.spec.driver.as_str()),
-            (UID_LABEL, uid),
+            (COMPONENT_LABEL, object.driver()),
+            (UID_LABEL, object.uid()),
             (OPERATION_LABEL, operation.as_str()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -281,17 +278,16 @@ fn labels(
     labels
 }
 
-fn annotations(database: &Database, request: Option<&Request>) -> BTreeMap<String, String> {
-    let metadata = &database.metadata;
-    let wish = |name: &str| database.annotation(name).map(str::to_owned);
+fn annotations(object: Guarded<'_>, request: Option<&Request>) -> BTreeMap<String, String> {
+    let wish = |name: &str| object.annotation(name).map(str::to_owned);
     let (retry, reconcile) = match request {
         Some(request) => (request.retry.clone(), None),
         None => (wish(RETRY_ANNOTATION), wish(RECONCILE_ANNOTATION)),
     };
     let recorded = [
-        (DATABASE_ANNOTATION, metadata.name.clone()),
-        (NAMESPACE_ANNOTATION, metadata.namespace.clone()),
-        (SERVER_ANNOTATION, Some(server_key(database))),
+        (DATABASE_ANNOTATION, Some(object.database().to_owned())),
+        (NAMESPACE_ANNOTATION, Some(object.namespace().to_owned())),
+        (SERVER_ANNOTATION, Some(object.place().server)),
         (RETRY_ANNOTATION, retry),
         (RECONCILE_ANNOTATION, reconcile),
     ];
@@ -324,20 +320,29 @@ fn pod_failure_policy() -> PodFailurePolicy {
 }
 
 /// Whether an operation moves the data of a Database. A database that is made from a backup is loaded too.
-pub(crate) fn moves_data(database: &Database, operation: Operation) -> bool {
-    match operation {
-        Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore => true,
-        Operation::Create => {
+pub(crate) fn moves_data(object: Guarded<'_>, operation: Operation) -> bool {
+    match (operation, object) {
+        (Operation::Backup | Operation::BackupBeforeDelete | Operation::Restore, _) => true,
+        (Operation::Create, Guarded::Database(database)) => {
             let was_created = database.status.as_ref().is_some_and(|status| status.created_at.is_some());
             database.spec.restore_from.is_some() && !was_created
         }
-        Operation::Rotate | Operation::Delete | Operation::Release => false,
+        (
+            Operation::Create
+            | Operation::Rotate
+            | Operation::Delete
+            | Operation::DeleteBackup
+            | Operation::Release,
+            _,
+        ) => false,
     }
 }
 
-/// A deadline also counts the wait for image and node, and ends a dump that runs: it is long where data moves.
-fn active_deadline(database: &Database, operation: Operation, driver: &DriverRegistration) -> i64 {
-    if moves_data(database, operation) { 86_400 } else { driver.spec.active_deadline_seconds.unwrap_or(300) }
+/// A deadline also counts the wait for image and node, and ends a dump that runs: it is long where data moves, or
+/// where as many objects are deleted as there are.
+fn active_deadline(object: Guarded<'_>, operation: Operation, driver: &DriverRegistration) -> i64 {
+    let long = moves_data(object, operation) || operation == Operation::DeleteBackup;
+    if long { 86_400 } else { driver.spec.active_deadline_seconds.unwrap_or(300) }
 }
 
 /// Nothing in place of an empty map, as people write it.

@@ -5,9 +5,11 @@
 //! Lease, and nothing else; nothing that matters is kept in its memory.
 
 pub mod facts;
+pub mod guarded;
 pub mod jobs;
 pub mod requests;
 
+pub mod backups;
 pub mod decide;
 pub mod room;
 

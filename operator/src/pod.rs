@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::decide::Launch;
+use crate::guarded::Guarded;
 use crate::job::{Settings, StoreKeys, moves_data, some};
 
 /// Name of the container, by which a Job's failure policy knows it.
@@ -34,7 +35,7 @@ const RESERVED: &str = "DB_OPERATOR_";
 
 /// The pod of the Job `job`.
 pub(crate) fn spec(
-    database: &Database,
+    object: Guarded<'_>,
     driver: &DriverRegistration,
     launch: &Launch,
     keys: &StoreKeys,
@@ -42,7 +43,7 @@ pub(crate) fn spec(
     settings: &Settings,
 ) -> PodSpec {
     let operation = launch.operation;
-    let moves_data = moves_data(database, operation);
+    let moves_data = moves_data(object, operation);
     let store_ca = keys.ca.as_ref().filter(|_| operation != Operation::Release);
     let DriverPodTemplate {
         labels: _,
@@ -56,9 +57,11 @@ pub(crate) fn spec(
         affinity,
         priority_class_name,
     } = driver.spec.pod_template.clone().unwrap_or_default();
-    let mut variables = assignment(database, launch, job, settings);
+    let mut variables = assignment(object, launch, job, settings);
     if operation != Operation::Release {
-        variables.extend(credentials(database));
+        if let Guarded::Database(database) = object {
+            variables.extend(credentials(database));
+        }
         variables.extend(store_keys(keys));
     }
     let image = driver.spec.backup_image.as_ref().filter(|_| moves_data).unwrap_or(&driver.spec.image);
@@ -123,14 +126,13 @@ pub(crate) fn spec(
 }
 
 /// What the container is to do.
-fn assignment(database: &Database, launch: &Launch, job: &str, settings: &Settings) -> Vec<EnvVar> {
-    let metadata = &database.metadata;
+fn assignment(object: Guarded<'_>, launch: &Launch, job: &str, settings: &Settings) -> Vec<EnvVar> {
     let mut variables = vec![
         value(env::OPERATION, launch.operation.as_str()),
-        value(env::NAMESPACE, metadata.namespace.clone().unwrap_or_default()),
-        value(env::DATABASE, metadata.name.clone().unwrap_or_default()),
-        value(env::UID, metadata.uid.clone().unwrap_or_default()),
-        value(env::GENERATION, metadata.generation.unwrap_or_default().to_string()),
+        value(env::NAMESPACE, object.namespace()),
+        value(env::DATABASE, object.database()),
+        value(env::UID, object.uid()),
+        value(env::GENERATION, object.generation().to_string()),
         value(env::JOB, job),
         value(env::CLUSTER_ID, &settings.cluster_id),
         value(env::LOG_FORMAT, settings.log_format),
@@ -139,6 +141,9 @@ fn assignment(database: &Database, launch: &Launch, job: &str, settings: &Settin
         let name = if launch.operation == Operation::Restore { env::RESTORE } else { env::BACKUP };
         variables.push(value(name, &request.name));
         variables.push(value(env::REQUEST_UID, &request.uid));
+    }
+    if let Guarded::Backup(_) = object {
+        variables.extend([value(env::BACKUP, object.name()), value(env::REQUEST_UID, object.uid())]);
     }
     variables
 }

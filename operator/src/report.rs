@@ -60,17 +60,25 @@ pub fn notice<'a>(
         Decision::Wait(_) | Decision::Settled(_) => return None,
         Decision::Stuck(stuck) => stuck,
     };
-    Some(match stuck {
-        Stuck::Contradiction => Notice::warning(
+    match stuck {
+        Stuck::Contradiction => Some(Notice::warning(
             "Contradiction",
             format!(
                 "status.phase is {}, and yet nobody has deleted this Database: its status was written by hand or restored from elsewhere; nothing is done until status.phase fits, or the Database is deleted",
                 database.phase().map_or_else(|| "empty".to_owned(), |phase| format!("{phase:?}")),
             ),
-        ),
+        )),
         Stuck::UnknownDriver { probe: _ } => {
-            Notice::warning("UnknownDriver", unknown_driver(database, drivers))
+            Some(Notice::warning("UnknownDriver", unknown_driver(database, drivers)))
         }
+        Stuck::NoPod { .. } | Stuck::NotRunning { .. } => stuck_job(stuck, namespace),
+    }
+}
+
+/// What to say about a Job in `namespace` that does not start.
+pub(crate) fn stuck_job(stuck: &Stuck, namespace: &str) -> Option<Notice> {
+    Some(match stuck {
+        Stuck::Contradiction | Stuck::UnknownDriver { .. } => return None,
         Stuck::NoPod { job } => Notice::warning(
             "JobHasNoPod",
             format!(
@@ -156,7 +164,7 @@ pub fn labels(decision: &Decision) -> OfDecision {
     OfDecision { decision: decision.to_owned(), reason: reason.to_owned() }
 }
 
-/// What [`Voice`] knows the release of the Database with that uid by.
+/// What [`Voice`] knows the release of the object with that uid by.
 pub(crate) fn release_key(uid: &str) -> String {
     format!("{uid}/release")
 }
@@ -216,7 +224,7 @@ impl Voice {
         }
     }
 
-    /// The Database is gone.
+    /// The object is gone.
     pub fn forget(&self, uid: &str) {
         let mut standing = self.lock();
         standing.remove(uid);

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_api::api::{
-    Backup, Database, GROUP, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials, S3Target, UID_LABEL,
+    Backup, Conditions, Database, GROUP, READY, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials,
+    S3Target, UID_LABEL,
 };
 use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
+
+use crate::room::Place;
 
 /// A Backup or a Restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +40,27 @@ pub struct KnownRequest {
     pub completed_by: Option<String>,
     /// Of a Restore: where its backup is.
     pub from: Option<RestoreSource>,
-    /// Of a Backup that is stored: where.
+    /// Of a Backup that is stored, or is being: where.
     pub stored_in: Option<S3Target>,
+    /// Of a Backup whose objects in the store were deleted: what is said of that.
+    pub purged: Option<String>,
 }
 
 impl KnownRequest {
     /// A Backup.
     pub fn of_backup(backup: Backup) -> Option<Self> {
+        let deleted = backup.is_being_deleted();
         let status = backup.status.unwrap_or_default();
         let phase = status.phase;
+        let last_word = Conditions::get(&status.conditions, READY);
+        let purged = last_word.filter(|ready| deleted && ready.reason == "Deleted");
+        let purged = purged.map(|ready| ready.message.clone());
         let stored_in = status.location.map(|location| location.s3);
         Some(Self {
             completed: phase == Some(driver_api::api::BackupPhase::Completed),
             completed_by: status.job,
             stored_in,
+            purged,
             ..Self::of_metadata(Operation::Backup, backup.metadata, backup.spec.database)?
         })
     }
@@ -83,12 +93,18 @@ impl KnownRequest {
             completed_by: None,
             from: None,
             stored_in: None,
+            purged: None,
         })
     }
 
     /// Whether somebody still waits for it.
     pub fn is_pending(&self) -> bool {
         !self.completed && !self.deleted
+    }
+
+    /// Where a Job that lets a Backup go counts.
+    pub fn place(&self) -> Place {
+        Place { namespace: self.namespace.clone(), server: store_key(self.stored_in.as_ref()) }
     }
 
     /// What an Event is about.
@@ -102,6 +118,12 @@ impl KnownRequest {
             ..ObjectReference::default()
         }
     }
+}
+
+/// The object store, as caps count it.
+pub(crate) fn store_key(target: Option<&S3Target>) -> String {
+    let address = target.map(|target| target.endpoint.clone().unwrap_or_else(|| target.region.clone()));
+    address.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Drops the secrets that are written down in the source of a restore.
@@ -198,6 +220,7 @@ pub(crate) fn request(uid: &str, database: &str) -> KnownRequest {
         completed_by: None,
         from: None,
         stored_in: None,
+        purged: None,
     }
 }
 

@@ -20,13 +20,13 @@ use tracing::{info, warn};
 
 use crate::announce::Announcements;
 use crate::config::Config;
-use crate::controller::{Context, reconcile};
+use crate::controller::{Context, reconcile, reconcile_backup};
 use crate::error::StartError;
 use crate::jobs::{Jobs, KnownJob};
 use crate::report::Voice;
 use crate::requests::KnownRequest;
 use crate::server::{self, Health};
-use crate::watch::{Change, events, follow, project_driver, strip, wait_for_kinds};
+use crate::watch::{Change, deleted_backups, events, follow, project_driver, strip, wait_for_kinds};
 use crate::{lease, watch as watches};
 
 /// How long a connection to the API server may take to be made.
@@ -61,7 +61,9 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
     }
     let (lead, leading) = watch::channel(false);
     let (wake, woken) = mpsc::unbounded();
+    let (wake_backup, woken_backups) = mpsc::unbounded();
     let (databases, writer) = reflector::store();
+    let (deleted, deleted_writer) = reflector::store();
     let context = Arc::new(Context {
         voice: Voice::new(client.clone(), &config.pod_name, Arc::clone(&health.metrics)),
         settings: config.job_settings(),
@@ -72,11 +74,13 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
         leading: leading.clone(),
         metrics: Arc::clone(&health.metrics),
         wake,
+        deleted_backups: deleted,
+        wake_backup,
         client: client.clone(),
     });
     *health.context.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&context);
     let announcements = Arc::new(Announcements::default());
-    let watches = watch_all(&context, &announcements);
+    let watches = watch_all(&context, &announcements, deleted_writer);
     tokio::select! {
         () = watches => {}
         () = stopped(stop.clone()) => return,
@@ -91,7 +95,11 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
         })
     };
     let changes = database_changes(client, Arc::clone(&context), announcements, writer, health);
-    control(context, changes, woken, stop).await;
+    future::join(
+        control(Arc::clone(&context), changes, woken, stop.clone()),
+        control_backups(context, woken_backups, stop),
+    )
+    .await;
     // Only now, so that no other replica acts while our last launches end.
     drop(acted);
     if lease.await.is_err() {
@@ -100,7 +108,7 @@ async fn operate(client: Client, config: Config, health: Arc<Health>, stop: watc
 }
 
 /// Watches Jobs, Drivers, Backups and Restores. Answers when all that exist have been seen.
-async fn watch_all(context: &Arc<Context>, announcements: &Arc<Announcements>) {
+async fn watch_all(context: &Arc<Context>, announcements: &Arc<Announcements>, mut deleted: Writer<Backup>) {
     let client = context.client.clone();
     let (jobs_seen, jobs) = oneshot::channel();
     let (drivers_seen, drivers) = oneshot::channel();
@@ -126,7 +134,10 @@ async fn watch_all(context: &Arc<Context>, announcements: &Arc<Announcements>) {
         let (context, announcements) = (Arc::clone(context), Arc::clone(announcements));
         move |change| announcements.take(operation, change, &context)
     };
-    let backup_events = events(Api::<Backup>::all(client.clone()), None);
+    let backup_events = events(Api::<Backup>::all(client.clone()), None).inspect_ok({
+        let context = Arc::clone(context);
+        move |event| take_deleted(&context, &mut deleted, event)
+    });
     let tell = once(backups_seen, take_requests(Operation::Backup));
     tokio::spawn(async move { follow("Backups", backup_events, KnownRequest::of_backup, tell).await });
     let restore_events = events(Api::<Restore>::all(client), None);
@@ -156,19 +167,40 @@ fn take_jobs(context: &Context, change: Change<KnownJob>) {
                 jobs.add(job);
             }
             context.world().jobs = jobs;
-            wake_all(context);
+            context.wake_all();
         }
         Change::Applied(job) => {
-            let database = database_of(&job);
-            context.world().jobs.apply(job, Timestamp::now());
-            context.wake_if_known(database);
-            context.wake_admitted();
+            context.world().jobs.apply(job.clone(), Timestamp::now());
+            wake_objects(context, &job);
         }
         Change::Deleted(job) => {
             context.world().jobs.delete(&job);
-            context.wake_if_known(database_of(&job));
-            context.wake_admitted();
+            wake_objects(context, &job);
         }
+    }
+}
+
+/// Wakes what a Job works on.
+fn wake_objects(context: &Context, job: &KnownJob) {
+    context.wake_if_known(database_of(job));
+    for uid in [Some(&job.uid), job.request.as_ref()].into_iter().flatten() {
+        let backup = context.world().requests.get(uid).filter(|request| request.deleted).cloned();
+        if let Some(KnownRequest { operation: Operation::Backup, name, namespace, .. }) = backup {
+            context.wake_backup(ObjectRef::new(&name).within(&namespace));
+        }
+    }
+    context.wake_admitted();
+}
+
+/// Keeps those Backups that are being deleted, and wakes the controller for them.
+fn take_deleted(context: &Context, writer: &mut Writer<Backup>, event: &watcher::Event<Backup>) {
+    let Some(event) = deleted_backups(event) else { return };
+    writer.apply_watcher_event(&event);
+    match event {
+        watcher::Event::Apply(backup) => context.wake_backup(ObjectRef::from(&backup)),
+        // Only now the store has those of a list.
+        watcher::Event::InitDone => context.wake_all(),
+        watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::Delete(_) => {}
     }
 }
 
@@ -191,13 +223,7 @@ fn take_drivers(context: &Context, change: Change<(String, DriverRegistration)>)
             }
         }
     }
-    wake_all(context);
-}
-
-fn wake_all(context: &Context) {
-    for database in context.databases.state() {
-        context.wake(ObjectRef::from(database.as_ref()));
-    }
+    context.wake_all();
 }
 
 /// Reconciles every Database that is new, has changed or is woken, until `stop`. Then the running
@@ -227,6 +253,24 @@ async fn control(
             }
             future::ready(())
         })
+        .await;
+}
+
+/// The same for every Backup that is being deleted.
+async fn control_backups(
+    context: Arc<Context>,
+    woken: UnboundedReceiver<ObjectRef<Backup>>,
+    stop: watch::Receiver<bool>,
+) {
+    let new_leader = leader_changes(context.leading.clone());
+    // What is new or has changed is woken, too.
+    Controller::for_stream(futures::stream::pending(), context.deleted_backups.clone())
+        .reconcile_on(woken)
+        .reconcile_all_on(new_leader)
+        .graceful_shutdown_on(stopped(stop))
+        .run(reconcile_backup, |_, never: &std::convert::Infallible, _| match *never {}, context)
+        // One may be gone before its turn comes; else nothing fails here.
+        .for_each(|_| future::ready(()))
         .await;
 }
 
@@ -298,4 +342,77 @@ fn on_signal() -> Result<watch::Receiver<bool>, StartError> {
 async fn stopped(mut stop: watch::Receiver<bool>) {
     // The sender lives as long as the process.
     let _ = stop.wait_for(|stopping| *stopping).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+    use crate::job::Settings;
+    use crate::room::Limits;
+
+    #[tokio::test]
+    async fn a_backup_is_let_go_as_soon_as_the_watch_shows_that_it_is_deleted() {
+        let (ask, mut asked) = mpsc::unbounded();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let _ = ask.unbounded_send(format!("{} {}", request.method(), request.uri().path()));
+            future::ready(Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))))
+        });
+        let client = Client::new(service, "system");
+        let (_lead, leading) = watch::channel(true);
+        let (stop, stopping) = watch::channel(false);
+        let (wake, _) = mpsc::unbounded();
+        let (wake_backup, woken) = mpsc::unbounded();
+        let (deleted_backups, mut writer) = reflector::store();
+        let metrics = Arc::default();
+        let context = Arc::new(Context {
+            voice: Voice::new(client.clone(), "pod", Arc::clone(&metrics)),
+            client,
+            settings: Settings {
+                namespace: "system".into(),
+                cluster_id: "c-1".into(),
+                release_service_account: "let-go".into(),
+                log_format: "text",
+            },
+            limits: Limits { total: 50, per_server: 8 },
+            resync: None,
+            databases: reflector::store().0,
+            world: Mutex::default(),
+            leading,
+            metrics,
+            wake,
+            deleted_backups,
+            wake_backup,
+        });
+        let driver = serde_json::json!({
+            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"},
+            "spec": {"image": "img:1"},
+        });
+        let driver: DriverRegistration = serde_json::from_value(driver).unwrap();
+        context.world().drivers.insert("engine".to_owned(), Arc::new(driver));
+        let backup = |deleted: Option<&str>| -> Backup {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "orders"},
+                "metadata": {"name": "nightly", "namespace": "shop", "uid": "b-1", "deletionTimestamp": deleted,
+                             "finalizers": ["db.isotoma.com/backup"]},
+            }))
+            .unwrap()
+        };
+        let controlled = tokio::spawn(control_backups(Arc::clone(&context), woken, stopping));
+        for event in [
+            watcher::Event::Init,
+            watcher::Event::InitApply(backup(None)),
+            watcher::Event::InitDone,
+            watcher::Event::Apply(backup(Some("2026-01-01T00:00:00Z"))),
+        ] {
+            take_deleted(&context, &mut writer, &event);
+        }
+        assert_eq!(asked.next().await.unwrap(), "POST /apis/batch/v1/namespaces/shop/jobs");
+        stop.send_replace(true);
+        controlled.await.unwrap();
+    }
 }

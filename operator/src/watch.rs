@@ -99,6 +99,24 @@ pub fn strip(database: &mut Database) {
     }
 }
 
+/// Of what the watch of Backups brings, those that are being deleted.
+pub fn deleted_backups(event: &Event<Backup>) -> Option<Event<Backup>> {
+    let strip = |backup: &Backup| {
+        let mut backup = backup.clone();
+        backup.metadata.managed_fields = None;
+        backup.metadata.labels = None;
+        backup
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(backup) if backup.is_being_deleted() => Some(Event::InitApply(strip(backup))),
+        Event::Apply(backup) if backup.is_being_deleted() => Some(Event::Apply(strip(backup))),
+        Event::Delete(backup) => Some(Event::Delete(strip(backup))),
+        Event::InitApply(_) | Event::Apply(_) => None,
+    }
+}
+
 /// Waits until the API server answers and knows our kinds.
 pub async fn wait_for_kinds(client: Client) {
     let mut said = None;
@@ -188,6 +206,33 @@ mod tests {
             changes,
             [Change::All(vec!["old"]), Change::Applied("new"), Change::Deleted("old"), Change::All(vec![])]
         );
+    }
+
+    #[test]
+    fn of_the_backups_only_those_that_are_being_deleted_are_kept() {
+        let backup = |deleted: bool| -> Backup {
+            let time = deleted.then_some("2026-01-01T00:00:00Z");
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "orders"},
+                "metadata": {"name": "nightly", "namespace": "shop", "deletionTimestamp": time},
+            }))
+            .unwrap()
+        };
+        let (mut writer, kept) = {
+            let (reader, writer) = kube::runtime::reflector::store();
+            (writer, move || reader.len())
+        };
+        let mut take = |event: Event<Backup>| {
+            if let Some(event) = deleted_backups(&event) {
+                writer.apply_watcher_event(&event);
+            }
+            kept()
+        };
+        assert_eq!([Event::Init, Event::InitApply(backup(false)), Event::InitDone].map(&mut take), [0, 0, 0]);
+        assert_eq!(take(Event::Apply(backup(false))), 0);
+        assert_eq!(take(Event::Apply(backup(true))), 1);
+        assert_eq!(take(Event::Delete(backup(true))), 0);
+        assert_eq!([Event::Init, Event::InitApply(backup(true)), Event::InitDone].map(&mut take), [0, 0, 1]);
     }
 
     #[test]

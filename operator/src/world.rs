@@ -11,6 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::decide::{Launch, is_past};
 use crate::facts::{Registered, is_recorded, is_trusted};
+use crate::guarded::Guarded;
 use crate::job::{StoreKeys, moves_data};
 use crate::jobs::{Jobs, KnownJob};
 use crate::requests::Requests;
@@ -50,15 +51,22 @@ impl World {
         }
     }
 
-    /// The Driver whose image is to run `operation`: the one named, and for `release`, which takes no engine,
-    /// the first if there is none of that name.
+    /// The Driver whose image is to run `operation`: the one named, and for what takes no engine, the first if
+    /// there is none of that name.
     pub fn driver_for(&self, operation: Operation, driver: &str) -> Option<Arc<DriverRegistration>> {
-        let any = || self.drivers.values().next().filter(|_| operation == Operation::Release);
+        let takes_none = matches!(operation, Operation::DeleteBackup | Operation::Release);
+        let any = || self.drivers.values().next().filter(|_| takes_none);
         self.drivers.get(driver).or_else(any).cloned()
     }
 
-    /// The secrets of the object store that `launch` moves data to or from.
-    pub fn store_keys(&self, database: &Database, launch: &Launch) -> StoreKeys {
+    /// The secrets of the object store that `launch` moves data to or from, or deletes in.
+    pub fn store_keys(&self, object: Guarded<'_>, launch: &Launch) -> StoreKeys {
+        let database = match object {
+            Guarded::Database(database) => database,
+            Guarded::Backup(backup) => {
+                return StoreKeys::of(backup.location().map(|location| location.s3.clone()), None);
+            }
+        };
         let from = match launch.operation {
             Operation::Backup | Operation::BackupBeforeDelete | Operation::Delete => {
                 return StoreKeys::of(database.spec.backup_to.as_ref().and_then(BackupTarget::s3), None);
@@ -68,9 +76,9 @@ impl World {
                 self.requests.get(uid).and_then(|restore| restore.from.as_ref())
             }
             Operation::Create => {
-                database.spec.restore_from.as_ref().filter(|_| moves_data(database, launch.operation))
+                database.spec.restore_from.as_ref().filter(|_| moves_data(object, launch.operation))
             }
-            Operation::Rotate | Operation::Release => None,
+            Operation::Rotate | Operation::DeleteBackup | Operation::Release => None,
         };
         let Some(from) = from else { return StoreKeys::default() };
         let namespace = database.metadata.namespace.as_deref().unwrap_or_default();
@@ -82,15 +90,22 @@ impl World {
         StoreKeys::of(target, from.decryption_key.clone())
     }
 
-    /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, and
-    /// one for each that is being launched. A Job counts by what its Database says, not by its own labels.
+    /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, for
+    /// each Backup that has one, and one for each that is being launched. A Job counts by what its object says,
+    /// not by its own labels.
     pub fn load(&self, databases: &Store<Database>, operator_namespace: &str) -> Load {
         let mut in_flight = self.launching.clone();
         for job in self.jobs.active() {
+            if let Some(backup) = self.requests.get(&job.uid) {
+                if job.namespace == backup.namespace || job.namespace == operator_namespace {
+                    in_flight.insert(job.uid.clone(), backup.place());
+                }
+                continue;
+            }
             let key = ObjectRef::new(&job.database).within(&job.database_namespace);
             let Some(database) = databases.get(&key) else { continue };
             if self.is_in_flight(job, &database, operator_namespace) {
-                in_flight.insert(job.uid.clone(), crate::job::place(&database));
+                in_flight.insert(job.uid.clone(), Guarded::from(&*database).place());
             }
         }
         let mut load = Load::default();
@@ -100,25 +115,26 @@ impl World {
         load
     }
 
-    /// Takes a slot for `database`, or a place in the queue.
+    /// Takes a slot for `object`, or a place in the queue. A Backup has none there: it asks again.
     pub fn reserve(
         &mut self,
-        database: &Database,
+        object: Guarded<'_>,
         databases: &Store<Database>,
         operator_namespace: &str,
         limits: &Limits,
     ) -> bool {
-        let uid = database.metadata.uid.clone().unwrap_or_default();
-        let place = crate::job::place(database);
+        let (uid, place) = (object.uid().to_owned(), object.place());
         if self.load(databases, operator_namespace).has_room_for(&place, limits) {
             self.waiting.remove(&uid);
             self.launching.insert(uid, place);
             return true;
         }
-        let arrival = self.arrivals;
-        self.arrivals += 1;
-        let who = ObjectRef::from(database);
-        self.waiting.entry(uid).or_insert(Waiter { arrival, place, who });
+        if let Guarded::Database(database) = object {
+            let arrival = self.arrivals;
+            self.arrivals += 1;
+            let who = ObjectRef::from(database);
+            self.waiting.entry(uid).or_insert(Waiter { arrival, place, who });
+        }
         false
     }
 
@@ -144,7 +160,7 @@ impl World {
         self.waiting.remove(uid);
     }
 
-    /// Forgets a Database that is gone.
+    /// Forgets an object that is gone.
     pub fn forget(&mut self, uid: &str) {
         self.waiting.remove(uid);
         self.refusals.remove(uid);
@@ -227,15 +243,18 @@ mod tests {
         let (one, two) = (database("1", &serde_json::Value::Null), database("2", &serde_json::Value::Null));
         let databases = stored(&[one.clone(), two.clone()]);
         let mut world = World::default();
-        assert!(world.reserve(&one, &databases, "system", &LIMITS));
-        assert!(!world.reserve(&two, &databases, "system", &LIMITS), "the last slot is for others");
+        assert!(world.reserve(Guarded::from(&one), &databases, "system", &LIMITS));
+        assert!(
+            !world.reserve(Guarded::from(&two), &databases, "system", &LIMITS),
+            "the last slot is for others"
+        );
         assert!(world.admitted(&databases, "system", &LIMITS).is_empty());
 
         world.settle("1", Some(job("1", "j")));
         assert_eq!(world.load(&databases, "system").total(), 1);
         world.jobs.delete(&job("1", "j"));
         assert_eq!(world.admitted(&databases, "system", &LIMITS), [ObjectRef::from(&two)]);
-        assert!(world.reserve(&two, &databases, "system", &LIMITS));
+        assert!(world.reserve(Guarded::from(&two), &databases, "system", &LIMITS));
         assert!(world.admitted(&databases, "system", &LIMITS).is_empty(), "nobody waits any more");
     }
 

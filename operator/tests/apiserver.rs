@@ -13,16 +13,17 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use db_operator::controller::{Context, reconcile};
+use db_operator::controller::{Context, reconcile, reconcile_backup};
 use db_operator::decide::Launch;
 use db_operator::error::LaunchError;
 use db_operator::job::{self, Settings, StoreKeys};
 use db_operator::jobs::KnownJob;
 use db_operator::launch::launch;
 use db_operator::report::Voice;
+use db_operator::requests::KnownRequest;
 use db_operator::room::Limits;
 use db_operator::watch::wait_for_kinds;
-use driver_api::api::{Database, DriverRegistration};
+use driver_api::api::{Backup, Database, DriverRegistration};
 use driver_api::lifecycle::Operation;
 use futures::channel::mpsc;
 use http::{Method, Request, Response};
@@ -145,6 +146,8 @@ fn operator(server: &ApiServer, database: &Database) -> Arc<Context> {
     // The receiver keeps the value when its sender is gone.
     let (_, leading) = tokio::sync::watch::channel(true);
     let (wake, _) = mpsc::unbounded();
+    let (deleted_backups, _) = reflector::store();
+    let (wake_backup, _) = mpsc::unbounded();
     let metrics = Arc::default();
     let context = Context {
         client: server.client(),
@@ -157,6 +160,8 @@ fn operator(server: &ApiServer, database: &Database) -> Arc<Context> {
         voice: Voice::new(server.client(), "pod-1", Arc::clone(&metrics)),
         metrics,
         wake,
+        deleted_backups,
+        wake_backup,
     };
     context.world().drivers.insert("engine".to_owned(), Arc::new(driver()));
     Arc::new(context)
@@ -225,6 +230,84 @@ async fn a_database_in_a_terminating_namespace_is_let_go_from_ours() {
     assert_eq!(event["regarding"]["name"], release["metadata"]["name"]);
     let note = event["note"].as_str().unwrap();
     assert!(note.contains("namespace shop is terminating") && note.contains("server db.example"), "{note}");
+}
+
+/// A Backup that is being deleted, with what it stored, and whose Database is gone.
+fn deleted_backup() -> Backup {
+    serde_json::from_value(json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup",
+        "metadata": {"name": "nightly", "namespace": "shop", "uid": "b-1", "generation": 2,
+                     "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+                     "finalizers": ["db.isotoma.com/backup"]},
+        "spec": {"database": "gone", "deletionPolicy": "Delete"},
+        "status": {"driver": "engine", "location": {"path": "shop/gone/b-1", "s3": {
+            "region": "eu-west-1", "bucket": "dumps", "credentials": {
+                "accessKeyId": {"value": "id"},
+                "secretAccessKey": {"valueFrom": {"secretKeyRef": {"name": "bucket", "key": "key"}}}}}}},
+    }))
+    .unwrap()
+}
+
+async fn backup_reconciled(operator: &Arc<Context>) -> Action {
+    let backup = deleted_backup();
+    operator.world().requests.apply(KnownRequest::of_backup(backup.clone()).unwrap());
+    reconcile_backup(Arc::new(backup), Arc::clone(operator)).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_deletion_of_a_backup_costs_one_write_and_one_event_and_needs_no_database() {
+    let server = ApiServer::answering([CREATED, CREATED]);
+    let operator = operator(&server, &database(false));
+    backup_reconciled(&operator).await;
+    // The watch has not shown the Job yet, and nothing is launched twice.
+    backup_reconciled(&operator).await;
+    assert_eq!(
+        server.asked(),
+        ["POST /apis/batch/v1/namespaces/shop/jobs", "POST /apis/events.k8s.io/v1/namespaces/shop/events",]
+    );
+    let (job, event) = (server.sent(0), server.sent(1));
+    assert_eq!(job["metadata"]["labels"]["db.isotoma.com/operation"], "delete-backup");
+    assert!(
+        job.to_string().contains(r#""secretKeyRef":{"key":"key","name":"bucket","optional":true}"#),
+        "{job}"
+    );
+    assert_eq!(
+        (&event["reason"], &event["regarding"]["name"]),
+        (&json!("BackupDeletionStarted"), &json!("nightly"))
+    );
+    let load = operator.world().load(&operator.databases, "system");
+    assert_eq!(load.total(), 1, "it takes a slot");
+}
+
+#[tokio::test]
+async fn a_backup_waits_for_a_slot() {
+    let server = ApiServer::answering([]);
+    let operator = Arc::into_inner(operator(&server, &database(false))).unwrap();
+    let operator = Arc::new(Context { limits: Limits { total: 0, per_server: 8 }, ..operator });
+    assert_eq!(backup_reconciled(&operator).await, Action::requeue(Duration::from_secs(1)));
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_backup_in_a_terminating_namespace_is_let_go_from_ours() {
+    let server = ApiServer::answering([terminating(), CREATED, CREATED]);
+    let operator = operator(&server, &database(false));
+    backup_reconciled(&operator).await;
+    backup_reconciled(&operator).await;
+    assert_eq!(
+        server.asked(),
+        [
+            "POST /apis/batch/v1/namespaces/shop/jobs",
+            "POST /apis/events.k8s.io/v1/namespaces/system/events",
+            "POST /apis/batch/v1/namespaces/system/jobs",
+        ]
+    );
+    let (event, release) = (server.sent(1), server.sent(2));
+    assert_eq!(release["metadata"]["labels"]["db.isotoma.com/operation"], "release");
+    assert!(release.to_string().contains(r#"{"name":"DB_OPERATOR_BACKUP","value":"nightly"}"#), "{release}");
+    assert!(!release.to_string().contains("secretKeyRef"), "{release}");
+    let note = event["note"].as_str().unwrap();
+    assert!(note.contains("shop/gone/b-1 of bucket dumps was left in place"), "{note}");
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use db_operator::decide::Launch;
 use db_operator::facts::Request;
+use db_operator::guarded::Guarded;
 use db_operator::job::{JobName, Settings, StoreKeys, Subject, build, server_key};
 use db_operator::jobs::KnownJob;
-use driver_api::api::{Database, DriverRegistration};
+use driver_api::api::{Backup, Database, DriverRegistration};
 use driver_api::lifecycle::Operation;
 use serde_json::{Value, json};
 
@@ -57,6 +58,22 @@ fn database(change: impl FnOnce(&mut Value)) -> Database {
     serde_json::from_value(value).unwrap()
 }
 
+fn deleted_backup() -> Backup {
+    serde_json::from_value(json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup",
+        "metadata": {
+            "name": "nightly", "namespace": "shop", "uid": "0b7e1c7e-0000-4000-8000-000000000009", "generation": 3,
+            "annotations": {"db.isotoma.com/retry": "monday"},
+        },
+        "spec": {"database": "orders", "deletionPolicy": "Delete"},
+        "status": {"driver": "engine", "location": {
+            "path": "shop/orders/0b7e1c7e-0000-4000-8000-000000000009",
+            "s3": {"region": "eu-west-1", "bucket": "backups", "endpoint": "https://S3.example"},
+        }},
+    }))
+    .unwrap()
+}
+
 fn driver(spec: &Value) -> DriverRegistration {
     serde_json::from_value(json!({
         "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"}, "spec": spec,
@@ -93,8 +110,16 @@ fn job(database: &Database, driver: &DriverRegistration, operation: Operation) -
         uid: "b-1".to_owned(),
         retry: Some("tuesday".to_owned()),
     });
+    let backup = deleted_backup();
+    let object =
+        if operation == Operation::DeleteBackup { Guarded::from(&backup) } else { Guarded::from(database) };
     let launch = Launch { operation, request, attempt: 2, after_lost_work: false };
-    serde_json::to_value(build(database, driver, &launch, &keys(), &settings())).unwrap()
+    // Whoever deletes a backup need not read it.
+    let keys = match operation {
+        Operation::DeleteBackup => StoreKeys { decryption_key: None, ..keys() },
+        _ => keys(),
+    };
+    serde_json::to_value(build(object, driver, &launch, &keys, &settings())).unwrap()
 }
 
 fn assert_golden(name: &str, job: &Value) {
@@ -126,6 +151,31 @@ fn release_runs_with_us_and_has_no_credentials() {
     assert_eq!(job["spec"]["template"]["spec"]["serviceAccountName"], "let-go");
     assert!(text.contains(r#"{"name":"DB_OPERATOR_NAMESPACE","value":"shop"}"#), "{text}");
     assert!(!text.contains("secretKeyRef") && !text.contains("configMapKeyRef"), "{text}");
+}
+
+#[test]
+fn the_release_of_a_backup_names_it_and_has_no_credentials() {
+    let (backup, launch) = (deleted_backup(), Launch::RELEASE);
+    let job = build(&backup, &plain(), &launch, &StoreKeys::default(), &settings());
+    let job = serde_json::to_value(job).unwrap();
+    let text = job.to_string();
+    assert_eq!(job["metadata"]["namespace"], "platform");
+    assert!(text.contains(r#"{"name":"DB_OPERATOR_BACKUP","value":"nightly"}"#), "{text}");
+    assert!(!text.contains("secretKeyRef"), "{text}");
+}
+
+#[test]
+fn what_deletes_a_backup_has_the_stores_key_and_not_the_servers() {
+    let job = job(&database(|_| {}), &with_everything(), Operation::DeleteBackup);
+    let text = job.to_string();
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "registry.example/engine:1", "it moves no data");
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], 86_400, "there may be many objects");
+    assert!(
+        text.contains("DB_OPERATOR_S3_SECRET_ACCESS_KEY") && !text.contains("DB_OPERATOR_ADMIN"),
+        "{text}"
+    );
+    assert_eq!(job["metadata"]["annotations"]["db.isotoma.com/server"], "https://s3.example");
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn table() -> String {
     without_jobs(&mut text);
     with_active_jobs(&mut text);
     with_finished_jobs(&mut text);
+    about_backups(&mut text);
     text
 }
 
@@ -316,6 +317,58 @@ fn with_finished_jobs(text: &mut String) {
         "A Job of the needed operation is complete and recorded, for 30 s, and it is needed again",
         with_due_job(Progress::Complete { age: seconds(30) }, recorded),
     );
+}
+
+/// What is done about a Backup that is being deleted, one line a case.
+fn about_backups(text: &mut String) {
+    use db_operator::backups::{Facts, decide};
+    writeln!(text, "\n# A Backup that is being deleted\n").unwrap();
+    let mut line = |case: &str, change: &dyn Fn(&mut Facts)| {
+        let mut facts = Facts {
+            guarded: true,
+            generation: GENERATION,
+            wishes: Wishes::default(),
+            driver: Registered::Named,
+            jobs: Vec::new(),
+        };
+        change(&mut facts);
+        writeln!(text, "{case:96} {}", cell(&decide(&facts))).unwrap();
+    };
+    let with = |operation, progress| move |facts: &mut Facts| facts.jobs.push(job(operation, progress));
+    let deletion = |progress| with(Operation::DeleteBackup, progress);
+    line("No Job", &|_| {});
+    line("No Job; our finalizer is not set", &|facts| facts.guarded = false);
+    line("No Job; its driver is not registered, others are", &|facts| facts.driver = Registered::Others);
+    line("No Job; no driver is registered", &|facts| facts.driver = Registered::None);
+    line("A Job that writes it is at work", &with(Operation::Backup, active(Pods::Ran, 60)));
+    line(
+        "The pod of a Job that writes it does not run, for 11 minutes",
+        &with(Operation::Backup, active(Pods::Starting, 660)),
+    );
+    line("A delete-backup Job is at work", &deletion(active(Pods::Ran, 60)));
+    line("A delete-backup Job is suspended", &deletion(Progress::Suspended));
+    line("A delete-backup Job has no pod, for 10 s", &deletion(active(Pods::None, 10)));
+    line("The pod of a delete-backup Job does not run, for 15 s", &deletion(active(Pods::Starting, 15)));
+    line("It failed 10 s ago", &deletion(failed(false, 10)));
+    line("It failed 30 s ago", &deletion(failed(false, 30)));
+    line("It failed permanently (exit code 42) a minute ago", &deletion(failed(true, 60)));
+    line("It failed permanently; since then db.isotoma.com/retry has a new value", &|facts| {
+        deletion(failed(true, 60))(facts);
+        facts.wishes.retry = Some("now".to_owned());
+    });
+    line("It failed permanently on an older generation, such as before the policy became Retain", &|facts| {
+        deletion(failed(true, 60))(facts);
+        facts.jobs.iter_mut().for_each(|job| job.generation = GENERATION - 1);
+    });
+    line(
+        "A delete-backup Job is complete, for 30 s, and the Backup is there: (!) is counted",
+        &deletion(Progress::Complete { age: seconds(30) }),
+    );
+    line(
+        "A release Job is at work, in the operator's namespace",
+        &with(Operation::Release, active(Pods::Ran, 60)),
+    );
+    line("A release Job failed a minute ago", &with(Operation::Release, failed(false, 60)));
 }
 
 #[test]

@@ -33,10 +33,10 @@ rules:
   - apiGroups: [db.isotoma.com]
     resources: [databases]
     verbs: [get, patch]
-  # Create is for the record of a final backup.
+  # Create is for the record of a final backup, patch for the finalizer.
   - apiGroups: [db.isotoma.com]
     resources: [backups]
-    verbs: [get, create]
+    verbs: [get, create, patch]
   - apiGroups: [db.isotoma.com]
     resources: [restores]
     verbs: [get]

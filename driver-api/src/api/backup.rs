@@ -68,6 +68,13 @@ use super::BackupLocation;
         description = "Where it is stored"
     ),
     printcolumn(
+        name = "Deletion",
+        type_ = "string",
+        json_path = ".spec.deletionPolicy",
+        description = "What becomes of what is stored when this object is deleted",
+        priority = 1
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -76,11 +83,25 @@ use super::BackupLocation;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.deletionPolicy) || self.deletionPolicy != 'Delete' || (has(oldSelf.deletionPolicy) && oldSelf.deletionPolicy == 'Delete')").message("deletionPolicy cannot become Delete later, for nothing guards what is stored by now: delete it in the bucket, as section Deleting a backup of docs/backups.md explains"))]
 pub struct BackupSpec {
     /// Name of the Database in the same namespace. It cannot be changed.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("database cannot be changed: create another Backup"))]
     pub database: String,
+    /// What becomes of what is stored when this object is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<BackupDeletionPolicy>,
+}
+
+/// What becomes of what is stored when this object is deleted. Default: `Retain`. `Delete` may become `Retain` at any
+/// time, and not the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackupDeletionPolicy {
+    /// Delete it from the store.
+    Delete,
+    /// Leave it in the store.
+    Retain,
 }
 
 /// How far the work on a Backup got.
@@ -146,7 +167,10 @@ pub struct BackupStatus {
     /// Uid of the Database that it is of. The Database may be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database_uid: Option<String>,
-    /// Where it is stored, as a `Restore` takes it in `from.location`.
+    /// Name of the `Driver` that it is written with. It also deletes what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Where it is stored, as a `Restore` takes it in `from.location`; recorded before anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<BackupLocation>,
     /// The Job that wrote it.
@@ -183,6 +207,26 @@ impl Backup {
     /// The phase, if any is written.
     pub fn phase(&self) -> Option<BackupPhase> {
         self.status.as_ref().and_then(|status| status.phase)
+    }
+
+    /// Whether our finalizer is set: then what is stored goes before the object does.
+    pub fn is_guarded(&self) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == super::BACKUP_FINALIZER)
+    }
+
+    /// Whether somebody has asked for the deletion of this object.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether what is stored is to be deleted with this object.
+    pub fn deletes_what_is_stored(&self) -> bool {
+        self.spec.deletion_policy == Some(BackupDeletionPolicy::Delete)
+    }
+
+    /// Where it is stored, or is to be, if a run has recorded it.
+    pub fn location(&self) -> Option<&BackupLocation> {
+        self.status.as_ref().and_then(|status| status.location.as_ref())
     }
 }
 

@@ -16,7 +16,7 @@ mod restore;
 mod schema;
 mod target;
 
-pub use backup::{Backup, BackupPhase, BackupSpec, BackupStatus, Progress};
+pub use backup::{Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, BackupStatus, Progress};
 pub use condition::{Conditions, READY, STALLED};
 pub use connect::{ClientCertificate, Connect, Tls, TlsCa, TlsCaSource, TlsMode};
 pub use credentials::{AwsSecretKeyRef, ConfigMapKeyRef, Credentials, SecretKeyRef, ValueFrom, ValueSource};
@@ -35,6 +35,9 @@ pub const GROUP: &str = "db.isotoma.com";
 /// Finalizer that guards a Database: something may exist on the server only while it is set.
 pub const FINALIZER: &str = "db.isotoma.com/database";
 
+/// Finalizer that guards a Backup whose `deletionPolicy` is `Delete`: it is set before anything is stored.
+pub const BACKUP_FINALIZER: &str = "db.isotoma.com/backup";
+
 /// Annotation on a Database: a new value brings a run that verifies and repairs.
 pub const RECONCILE_ANNOTATION: &str = "db.isotoma.com/reconcile";
 
@@ -50,7 +53,8 @@ pub const MANAGED_BY: &str = "db-operator";
 /// The label whose value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// Label on what belongs to one Database: its uid. On Jobs, pods and final Backups.
+/// Label on what belongs to one Database: its uid. On Jobs, pods and final Backups. On Jobs and pods that let a
+/// Backup go, the uid of that.
 pub const UID_LABEL: &str = "db.isotoma.com/uid";
 
 /// Service account that driver Jobs run under, in the Database's own namespace.
@@ -77,9 +81,9 @@ pub mod env {
     pub const REQUEST_UID: &str = "DB_OPERATOR_REQUEST_UID";
     /// The operation, in its [`Operation`](crate::lifecycle::Operation) spelling: `create`, `delete` and so on.
     pub const OPERATION: &str = "DB_OPERATOR_OPERATION";
-    /// `metadata.uid` of the Database for which the Job was launched.
+    /// `metadata.uid` of the Database for which the Job was launched; of the Backup, where only that is let go.
     pub const UID: &str = "DB_OPERATOR_UID";
-    /// `metadata.generation` of the Database for which the Job was launched.
+    /// `metadata.generation` of the same object.
     pub const GENERATION: &str = "DB_OPERATOR_GENERATION";
     /// Name of the Job.
     pub const JOB: &str = "DB_OPERATOR_JOB";

@@ -9,6 +9,7 @@ use super::{credentials, target};
 use crate::api::{Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Target};
 use crate::driver::{Driver, Presence, Server, Target};
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::lifecycle::Operation;
 use crate::names::sha256;
 use crate::store::{BackupIdentity, Manifest, Store};
 
@@ -47,18 +48,49 @@ async fn requested(run: &Run<'_>) -> Result<Option<Request<Backup>>> {
 }
 
 async fn write_backup<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Request<Backup>) -> Result<()> {
-    let location = location(run, request.uid());
-    let kept = Kept::of(run, &location).await?;
+    let kept = Kept::of(run, &own_location(request.live())).await?;
     let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
     run.hide(&server.admin.password);
     let database = run.target::<D>();
     let mut session = driver.connect(&server, &database).await?;
     check_is_there(&driver.observe(&mut session, &database, None).await?, &server, &database)?;
     run.record.claim(DatabasePhase::BackupRequested, &server.to_string(), &database.name).await?;
-    request.begin(BackupPhase::Starting, "Starting", "a driver has claimed the Database").await?;
+    let said = ("Starting", "a driver has claimed the Database");
+    let spec = &run.record.live().spec;
+    let place = BackupStatus {
+        driver: Some(spec.driver.clone()),
+        location: Some(kept.place()),
+        database_uid: Some(run.assignment.uid.clone()),
+        ..BackupStatus::default()
+    };
+    request
+        .begin(BackupPhase::Starting, said, |status| {
+            status.driver.clone_from(&place.driver);
+            status.location.clone_from(&place.location);
+            status.database_uid.clone_from(&place.database_uid);
+        })
+        .await?;
+    // Where it is stored is known by now, and nothing is stored yet.
+    request.guard().await?;
     run.record.advance(DatabasePhase::BackupInProgress).await?;
-    let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
-    kept.completed(&manifest, run, request).await
+    let written = match kept.dump(driver, &mut session, &database, run, request).await {
+        Ok(manifest) => kept.completed(&manifest, run, request).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &written
+        && error.kind() == ErrorKind::Superseded
+    {
+        // Under the lock, so that no other run is at work on it.
+        kept.clear_up(request).await;
+    }
+    written
+}
+
+/// The folder of an ordinary Backup, and of nothing else.
+pub(super) fn own_location(backup: &Backup) -> String {
+    let metadata = &backup.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    format!("{}/{}/{}", text(&metadata.namespace), backup.spec.database, text(&metadata.uid))
 }
 
 /// The folder of the backup `id` of this run's Database.
@@ -95,7 +127,7 @@ impl Kept {
     /// The backup at `location` in the bucket that `spec.backupTo` names.
     pub(super) async fn of(run: &mut Run<'_>, location: &str) -> Result<Self> {
         let target = target::of_database(run.record.live())?;
-        let store = target::open(&target, run, "spec.backupTo.s3").await?;
+        let store = target::open(&target, run.assignment, &mut run.hidden, "spec.backupTo.s3").await?;
         let recipients = run.record.live().spec.backup_to.as_ref().map(|to| to.recipients().to_vec());
         Ok(Self { target, store, location: location.to_owned(), recipients: recipients.unwrap_or_default() })
     }
@@ -108,6 +140,31 @@ impl Kept {
     /// The folder in it.
     pub(super) fn location(&self) -> &str {
         &self.location
+    }
+
+    /// The same, as a status says it.
+    fn place(&self) -> BackupLocation {
+        BackupLocation { s3: self.target.clone(), path: self.location.clone() }
+    }
+
+    /// Removes what was written of a Backup that was deleted before it was one: no attempt comes that would.
+    async fn clear_up(&self, request: &mut Request<Backup>) {
+        let withdrawn = request.check_wanted().await;
+        if !withdrawn.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+            return;
+        }
+        let removed = match self.store.read_manifest(&self.location).await {
+            Ok(None) => self.store.delete(&self.location).await,
+            // It was whole before it was deleted: what becomes of it is the policy's to say.
+            Ok(Some(_)) => return,
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok(()) => info!(location = self.location, "removed what was written of a Backup that is deleted"),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "what was written of a deleted Backup is left");
+            }
+        }
     }
 
     /// Its manifest, if it is complete. A manifest that is another Database's is an error.
@@ -160,7 +217,14 @@ impl Kept {
             request.progress(phase, now).await
         })
         .await;
-        let completed = match written {
+        let wanted = match written {
+            // The record of a final backup is made again where somebody deletes it.
+            Ok(description) if run.assignment.operation == Operation::Backup => {
+                request.check_wanted().await.map(|()| description)
+            }
+            written => written,
+        };
+        let completed = match wanted {
             Ok(description) => upload.complete(identity, description).await,
             Err(error) => Err(error),
         };
@@ -181,7 +245,7 @@ impl Kept {
         request: &mut Request<Backup>,
     ) -> Result<()> {
         let destination = self.store.url(&self.location);
-        let location = BackupLocation { s3: self.target.clone(), path: self.location.clone() };
+        let location = self.place();
         let checksum = sha256(&manifest.to_json()?);
         let said = request.live().status.as_ref().and_then(|status| status.checksum.as_deref());
         if request.is_completed() && said == Some(checksum.as_str()) {

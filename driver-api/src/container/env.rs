@@ -66,13 +66,11 @@ impl Assignment {
         let operation = parse(env::OPERATION, &operation, Operation::Create, &mut problems);
         let generation = parse(env::GENERATION, &generation, 0, &mut problems);
         let request_name = match operation {
-            Operation::Backup => Some(env::BACKUP),
+            Operation::Backup | Operation::DeleteBackup => Some(env::BACKUP),
+            // Of a Database, or of a Backup.
+            Operation::Release => lookup(env::BACKUP).map(|_| env::BACKUP),
             Operation::Restore => Some(env::RESTORE),
-            Operation::Create
-            | Operation::BackupBeforeDelete
-            | Operation::Rotate
-            | Operation::Delete
-            | Operation::Release => None,
+            Operation::Create | Operation::BackupBeforeDelete | Operation::Rotate | Operation::Delete => None,
         };
         let request = request_name.map(|name| {
             let mut required = |name: &str| or_problem(lookup(name), name, &mut problems);

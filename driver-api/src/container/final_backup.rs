@@ -11,7 +11,10 @@ use super::backup::{Kept, check_is_there, location};
 use super::credentials;
 use super::report::kubernetes;
 use super::request::Request;
-use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL, UID_LABEL};
+use crate::api::{
+    Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL,
+    UID_LABEL,
+};
 use crate::driver::Driver;
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::short_hash;
@@ -52,7 +55,8 @@ async fn lock_out_dump_verify<D: Driver>(
     let phase = DatabasePhase::BackupBeforeDeleteRequested;
     run.record.claim(phase, &server.to_string(), &database.name).await?;
     if !request.is_completed() {
-        request.begin(BackupPhase::Starting, "Starting", "a driver locks the logins out").await?;
+        let said = ("Starting", "a driver locks the logins out");
+        request.begin(BackupPhase::Starting, said, |_| {}).await?;
     }
     driver.lock_out(&mut session, &database).await?;
     info!(database = database.name, "locked the logins out");
@@ -100,7 +104,10 @@ async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
             labels: Some(BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned())))),
             ..ObjectMeta::default()
         },
-        spec: BackupSpec { database: assignment.database.clone() },
+        spec: BackupSpec {
+            database: assignment.database.clone(),
+            deletion_policy: Some(BackupDeletionPolicy::Retain),
+        },
         status: None,
     };
     let api: Api<Backup> = Api::namespaced(run.client.clone(), &assignment.namespace);

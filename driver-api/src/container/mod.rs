@@ -10,6 +10,7 @@ mod content;
 mod create;
 mod credentials;
 mod delete;
+mod delete_backup;
 mod env;
 mod final_backup;
 mod outcome;
@@ -156,12 +157,23 @@ impl Run<'_> {
 
     /// The error's sentence without any secret of this run.
     fn redacted(&self, error: &DriverError) -> String {
-        self.hidden.iter().fold(error.chain(), |text, secret| secret.redact(&text))
+        redacted(error, &self.hidden)
     }
+}
+
+/// The error's sentence without any of those secrets.
+fn redacted(error: &DriverError, hidden: &[Secret]) -> String {
+    hidden.iter().fold(error.chain(), |text, secret| secret.redact(&text))
 }
 
 /// Does what `assignment` says, and records what came of it.
 async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment) -> Outcome {
+    if let (Operation::DeleteBackup | Operation::Release, Some(name)) =
+        (assignment.operation, &assignment.request)
+    {
+        // No Database is read or written.
+        return Box::pin(delete_backup::perform(client, assignment, name)).await;
+    }
     let record = match Record::load(client.clone(), assignment).await {
         Ok(Loaded::Due(record)) => record,
         Ok(Loaded::Done(why)) => {
@@ -200,6 +212,9 @@ async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
         Operation::Backup => Box::pin(backup::backup(driver, run)).await,
         Operation::BackupBeforeDelete => Box::pin(final_backup::final_backup(driver, run)).await,
         Operation::Restore => Box::pin(restore::restore(driver, run)).await,
+        Operation::DeleteBackup => {
+            Err(DriverError::new(ErrorKind::Internal, "it is not said which Backup is to be deleted"))
+        }
         Operation::Rotate => Err(DriverError::new(
             ErrorKind::Unsupported,
             "this version of the driver cannot rotate a password",

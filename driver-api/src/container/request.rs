@@ -1,6 +1,8 @@
-//! The record of a Backup or a Restore: the only module that writes their status.
+//! The record of a Backup or a Restore: the only module that writes their status, and the finalizer of a Backup.
 //!
 //! Every write names the uid that the Job was launched for and the resource version that was read.
+
+mod deletion;
 
 use std::fmt::Debug;
 
@@ -96,6 +98,8 @@ requested!(Restore, RestorePhase, RestoreStatus, restore_may_follow);
 pub(super) struct Request<K> {
     api: Api<K>,
     live: K,
+    /// Whether the run is for one that is being deleted. Any other wants one that is not.
+    deleted: bool,
 }
 
 impl<K: Requested> Request<K> {
@@ -108,12 +112,12 @@ impl<K: Requested> Request<K> {
     ) -> Result<Option<Self>> {
         let api: Api<K> = Api::namespaced(client, namespace);
         let found = api.get_opt(name).await.map_err(|error| kubernetes(&cannot::<K>("read", name), error))?;
-        Ok(found.filter(|live| is_wanted(live, uid)).map(|live| Self { api, live }))
+        Ok(found.filter(|live| is_wanted(live, uid, false)).map(|live| Self { api, live, deleted: false }))
     }
 
     /// The object `live`, as the API server gave it.
     pub(super) fn of(client: Client, namespace: &str, live: K) -> Self {
-        Self { api: Api::namespaced(client, namespace), live }
+        Self { api: Api::namespaced(client, namespace), live, deleted: false }
     }
 
     /// The object as it was last read or written.
@@ -136,10 +140,16 @@ impl<K: Requested> Request<K> {
         self.live.status().and_then(K::phase) == Some(K::COMPLETED)
     }
 
-    /// Begins anew, in phase `to`.
-    pub(super) async fn begin(&mut self, to: K::Phase, reason: &str, message: &str) -> Result<()> {
+    /// Begins anew, in phase `to`, and says what else `change` says.
+    pub(super) async fn begin(
+        &mut self,
+        to: K::Phase,
+        (reason, message): (&str, &str),
+        change: impl Fn(&mut K::Status),
+    ) -> Result<()> {
         let (now, generation) = (now(), self.generation());
         self.write(to, |status| {
+            change(status);
             let common = K::common(status);
             *common.observed_generation = Some(generation);
             *common.progress = Some(Progress::of(0, 0));
@@ -155,11 +165,16 @@ impl<K: Requested> Request<K> {
         self.write(to, change).await
     }
 
-    /// Says how much is done, where it is one percent more than was said.
+    /// Fails where nobody asks for it any more.
+    pub(super) async fn check_wanted(&mut self) -> Result<()> {
+        self.reload().await
+    }
+
+    /// Says how much is done, where it is one percent more than was said. Fails where nobody asks for it any more.
     pub(super) async fn progress(&mut self, to: K::Phase, progress: Progress) -> Result<()> {
         let mut status = self.status();
         if K::common(&mut status).progress.is_some_and(|said| said.percent == progress.percent) {
-            return Ok(());
+            return self.check_wanted().await;
         }
         self.write(to, |status| *K::common(status).progress = Some(progress)).await
     }
@@ -240,15 +255,14 @@ impl<K: Requested> Request<K> {
                 }
             }
         }
-        Err(DriverError::new(ErrorKind::Internal, "others keep writing the object; trying again later"))
+        Err(contended())
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one module that writes these statuses")]
     async fn swap_status(&self, status: &K::Status) -> kube::Result<K> {
         let mut fields = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-        if let Some(fields) = fields.as_object_mut() {
-            fields.entry("conditions").or_insert_with(|| Value::Array(Vec::new()));
-        }
+        let before = serde_json::to_value(self.live.status()).map_err(kube::Error::SerdeError)?;
+        name_what_is_removed(&before, &mut fields);
         let patch = json!({
             "metadata": {"uid": self.live.meta().uid, "resourceVersion": self.live.meta().resource_version},
             "status": fields,
@@ -261,7 +275,7 @@ impl<K: Requested> Request<K> {
     async fn reload(&mut self) -> Result<()> {
         let found = self.api.get_opt(self.name()).await;
         let found = found.map_err(|error| kubernetes(&cannot::<K>("read", self.name()), error))?;
-        match found.filter(|live| is_wanted(live, Some(self.uid()))) {
+        match found.filter(|live| is_wanted(live, Some(self.uid()), self.deleted)) {
             Some(live) => {
                 self.live = live;
                 Ok(())
@@ -283,9 +297,22 @@ impl<K: Requested> Request<K> {
     }
 }
 
-/// Whether somebody still asks for it: it is the one that the run was launched for, and nobody deletes it.
-fn is_wanted<K: Resource>(live: &K, uid: Option<&str>) -> bool {
-    live.meta().deletion_timestamp.is_none() && (uid.is_none() || live.meta().uid.as_deref() == uid)
+/// Whether a run is for it: it is the one that the run was launched for, and somebody deletes it or not.
+fn is_wanted<K: Resource>(live: &K, uid: Option<&str>, deleted: bool) -> bool {
+    live.meta().deletion_timestamp.is_some() == deleted
+        && (uid.is_none() || live.meta().uid.as_deref() == uid)
+}
+
+/// In a merge patch, what is to be removed must be named.
+fn name_what_is_removed(before: &Value, after: &mut Value) {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) else { return };
+    for (name, value) in before {
+        name_what_is_removed(value, after.entry(name.clone()).or_insert(Value::Null));
+    }
+}
+
+fn contended() -> DriverError {
+    DriverError::new(ErrorKind::Internal, "others keep writing the object; trying again later")
 }
 
 fn superseded(message: String) -> DriverError {
@@ -310,6 +337,17 @@ fn duration(from: Timestamp, to: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_loses_what_it_does_not_say_any_more() {
+        let mut after = json!({"location": {"bucket": "b"}, "phase": "Starting"});
+        let before = json!({"location": {"bucket": "a", "endpoint": "e"}, "conditions": [1]});
+        name_what_is_removed(&before, &mut after);
+        let expected = json!({
+            "location": {"bucket": "b", "endpoint": null}, "phase": "Starting", "conditions": null,
+        });
+        assert_eq!(after, expected);
+    }
 
     #[test]
     fn a_duration_reads_as_people_write_it() {

@@ -115,7 +115,8 @@ async fn load<D: Driver>(
     let Work { server, database, mut desired, secret } = Work::of::<D>(run).await?;
     let mut due = None;
     if let Some(request) = request.as_deref_mut() {
-        request.begin(RestorePhase::Starting, "Starting", "a driver reads the backup").await?;
+        let said = ("Starting", "a driver reads the backup");
+        request.begin(RestorePhase::Starting, said, |_| {}).await?;
         let source = request.live().spec.from.clone();
         let found = Found::by(&source, run).await?;
         found.check_engine(D::TYPE)?;

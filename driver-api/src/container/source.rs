@@ -35,7 +35,7 @@ impl Found {
                 return Err(DriverError::new(ErrorKind::Invalid, message));
             }
         };
-        let store = target::open(&location.s3, run, &field).await?;
+        let store = target::open(&location.s3, run.assignment, &mut run.hidden, &field).await?;
         let mut key = None;
         if let Some(source) = &source.decryption_key {
             let injected = run.assignment.decryption_key.as_ref();

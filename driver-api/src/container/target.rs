@@ -1,8 +1,10 @@
 //! Where backups go and come from, as the store takes it.
 
-use super::{Run, credentials};
+use super::credentials;
+use super::env::Assignment;
 use crate::api::{BackupTarget, Database, S3Target};
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::secret::Secret;
 use crate::store::{Store, StoreCredentials, StoreTarget};
 
 /// The bucket that `database` is backed up to.
@@ -18,24 +20,28 @@ pub(super) fn of_database(database: &Database) -> Result<S3Target> {
     })
 }
 
-/// The store of `target`, with the access key that `field` of a spec names.
-pub(super) async fn open(target: &S3Target, run: &mut Run<'_>, field: &str) -> Result<Store> {
+/// The store of `target`, with the access key that `field` of a spec names. What no message may show is `hidden`.
+pub(super) async fn open(
+    target: &S3Target,
+    assignment: &Assignment,
+    hidden: &mut Vec<Secret>,
+    field: &str,
+) -> Result<Store> {
     let credentials = match &target.credentials {
         None => StoreCredentials::Ambient,
         Some(credentials) => {
-            let assignment = run.assignment;
             let field = |name: &str| format!("{field}.credentials.{name}");
             let id = assignment.s3_access_key_id.as_ref();
             let id = credentials::value(&credentials.access_key_id, id, &field("accessKeyId")).await?;
             let key = assignment.s3_secret_access_key.as_ref();
             let key =
                 credentials::value(&credentials.secret_access_key, key, &field("secretAccessKey")).await?;
-            run.hide(&key);
+            hidden.push(key.clone());
             let mut token = None;
             if let Some(source) = &credentials.session_token {
                 let injected = assignment.s3_session_token.as_ref();
                 let value = credentials::value(source, injected, &field("sessionToken")).await?;
-                run.hide(&value);
+                hidden.push(value.clone());
                 token = Some(value);
             }
             StoreCredentials::Static {

@@ -1,7 +1,7 @@
 //! What the API server accepts, what it refuses, and what it says then.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{BackupTarget, Database};
+use driver_api::api::{Backup, BackupTarget, Database};
 use e2e::{client, database, with_namespace};
 use http::Request;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -328,6 +328,16 @@ async fn wrong_backups_and_drivers_are_refused_with_a_sentence() {
         &[
             rule(json!({}), json!({"database": null}), "spec.database: Required"),
             rule(json!({}), json!({"database": ""}), "spec.database"),
+            rule(
+                json!({"deletionPolicy": "Retain"}),
+                json!({"deletionPolicy": "retain"}),
+                "Unsupported value",
+            ),
+            rule(
+                json!({"deletionPolicy": "Delete"}),
+                json!({"deletionPolicy": "BackupThenDelete"}),
+                "Unsupported value",
+            ),
         ],
     )
     .await
@@ -359,7 +369,7 @@ async fn wrong_backups_and_drivers_are_refused_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn driver_name_and_a_backups_database_cannot_be_changed() {
+async fn driver_name_and_a_backups_database_cannot_be_changed_nor_its_policy_to_delete() {
     with_namespace("immutable", async |test| {
         let named = test.prefix();
         let mut fixture = database("plain");
@@ -382,6 +392,42 @@ async fn driver_name_and_a_backups_database_cannot_be_changed() {
         ] {
             let error = tried(name, spec.clone()).await.expect_err(&format!("{name}: {spec} is accepted"));
             assert!(error.contains(says), "{name}: {spec}: {error}");
+        }
+        // Nobody's Database, so that nothing is written.
+        test.create_backup("default", "nobody").await?;
+        test.create_deletable_backup("passing", "nobody").await?;
+        test.create_deletable_backup("retained", "nobody").await?;
+        test.retain_backup("retained").await?;
+        let backups: Api<Backup> = test.api();
+        for (name, spec, says) in [
+            (
+                "default",
+                json!({"database": "other"}),
+                Some("database cannot be changed: create another Backup"),
+            ),
+            (
+                "default",
+                json!({"deletionPolicy": "Delete"}),
+                Some("deletionPolicy cannot become Delete later"),
+            ),
+            (
+                "retained",
+                json!({"deletionPolicy": "Delete"}),
+                Some("section Deleting a backup of docs/backups.md"),
+            ),
+            ("default", json!({"deletionPolicy": "Retain"}), None),
+            ("passing", json!({"deletionPolicy": "Delete"}), None),
+            ("passing", json!({"deletionPolicy": "Retain"}), None),
+            ("passing", json!({"deletionPolicy": null}), None),
+        ] {
+            let patch = Patch::Merge(json!({"spec": spec}));
+            let answer = backups.patch(name, &trial, &patch).await.map(drop).map_err(said);
+            let as_expected = match (&answer, says) {
+                (Ok(()), None) => true,
+                (Err(error), Some(says)) => error.contains(says),
+                (Ok(()), Some(_)) | (Err(_), None) => false,
+            };
+            ensure!(as_expected, "{name}: {spec}: {answer:?}");
         }
         for spec in [
             json!({"connect": {"host": "db2.example.com"}}),

@@ -19,3 +19,4 @@ mod refusals;
 mod repair;
 mod restores;
 mod secrecy;
+mod stored_data;

@@ -93,7 +93,7 @@ async fn a_driver_may_touch_exactly_the_objects_of_its_namespace() {
         let account = format!("{}/db-operator-driver", test.namespace);
         let own = [
             "get,patch db.isotoma.com/databases",
-            "get,create db.isotoma.com/backups",
+            "get,create,patch db.isotoma.com/backups",
             "get db.isotoma.com/restores",
             "patch db.isotoma.com/databases/status db.isotoma.com/backups/status db.isotoma.com/restores/status",
             "get,create,patch secrets",
@@ -108,8 +108,11 @@ async fn a_driver_may_touch_exactly_the_objects_of_its_namespace() {
 }
 
 #[tokio::test]
-async fn the_release_run_may_let_databases_go_and_nothing_else() {
-    let own = ["get,patch db.isotoma.com/databases", "patch db.isotoma.com/databases/status"];
+async fn the_release_run_may_let_databases_and_backups_go_and_nothing_else() {
+    let own = [
+        "get,patch db.isotoma.com/databases db.isotoma.com/backups",
+        "patch db.isotoma.com/databases/status",
+    ];
     for namespace in ["default", OPERATOR_NAMESPACE] {
         assert_eq!(rights("db-operator/db-operator-release", namespace).await.unwrap(), expected(&own));
     }

@@ -16,7 +16,8 @@ pub(crate) fn step(world: &World, index: usize) -> World {
         Operation::Backup => backup(&mut next, index, run),
         Operation::Restore => restore(&mut next, index, run),
         Operation::Release => release(&mut next, index),
-        Operation::Rotate => panic!("nothing needs {}", run.operation),
+        // It touches no Database.
+        Operation::Rotate | Operation::DeleteBackup => panic!("nothing needs {}", run.operation),
     };
     if ended {
         next.runs.remove(index);

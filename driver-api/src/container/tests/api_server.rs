@@ -166,7 +166,7 @@ impl ApiServer {
                 let generation = database["metadata"]["generation"].as_i64().unwrap();
                 database["metadata"]["generation"] = json!(generation + 1);
             }),
-            Some(Fault::RequestsDeleted) => self.objects(Objects::clear),
+            Some(Fault::RequestsDeleted) => self.objects(Objects::delete_all),
             Some(Fault::RequestsCompleted) => self.objects(Objects::complete_all),
             Some(Fault::KilledAfter | Fault::AnswerLost) | None => {}
         }

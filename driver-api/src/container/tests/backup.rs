@@ -25,6 +25,7 @@ async fn a_backup_is_claimed_written_and_completed_in_the_order_that_survives_a_
             "PATCH backup status Starting",
             "PATCH database status BackupInProgress",
             "PATCH backup status BackingUp",
+            "GET backup",
             "PATCH backup status Completed",
             "PATCH database status BackupCompleted",
             "PATCH database status Created",
@@ -47,7 +48,7 @@ async fn a_backup_whose_manifest_exists_is_adopted_without_a_second_dump() {
     let stored = Stored::alone(&["one"]).await;
     let location = stored.ask_backup("nightly");
     // The manifest is in the store, and the run dies before it can say so.
-    stored.killed_at(6, Operation::Backup).await;
+    stored.killed_at(7, Operation::Backup).await;
     let keys = stored.keys().await;
     stored.commit("later");
     settle(&stored.world).await;
@@ -62,7 +63,7 @@ async fn a_backup_whose_manifest_exists_is_adopted_without_a_second_dump() {
 async fn a_manifest_of_another_database_is_not_adopted() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_backup("nightly");
-    stored.killed_at(6, Operation::Backup).await;
+    stored.killed_at(7, Operation::Backup).await;
     stored.tamper("manifest.json", |manifest| Some(of_another_database(&manifest))).await;
     let outcome = stored.world.run(Operation::Backup).await;
     let message = assert_failed(&outcome, ErrorKind::BackupDamaged);
@@ -103,13 +104,17 @@ async fn a_backup_that_is_deleted_before_its_run_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_deleted_while_it_is_written_lets_the_database_go_on() {
-    for index in 2..7 {
+async fn a_backup_that_is_deleted_while_it_is_written_lets_the_database_go_on_and_leaves_nothing() {
+    for index in 2..8 {
         let stored = Stored::alone(&["one"]).await;
-        stored.ask_backup("nightly");
+        let location = stored.ask_backup("nightly");
         stored.world.api.fault_at(index, Fault::RequestsDeleted);
         assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
         assert_in_service(&stored);
+        // The last of these requests comes when it is whole, and it is to be retained.
+        let whole = (index == 7).then(|| vec!["one".to_owned()]);
+        assert_eq!(stored.dumped(&location).await, whole, "deleted at request {index}");
+        assert_eq!(stored.keys().await.is_empty(), whole.is_none(), "deleted at request {index}");
     }
 }
 

@@ -164,6 +164,61 @@ async fn a_backup_ends_right_after_a_fault_at_every_request() {
 }
 
 #[tokio::test]
+async fn a_backup_that_is_deleted_at_any_request_leaves_nothing() {
+    let bucket = bucket().await;
+    let begin = async || {
+        let stored = Stored::with(&bucket, &["one", "two"]).await;
+        stored.ask_deletable_backup("nightly");
+        stored
+    };
+    let met = every_point(begin, async |stored, point, rests| {
+        let case = format!("{point:?}");
+        assert!(rests, "{case}: {:?}", stored.world.api.database());
+        stored.world.api.objects(|objects| objects.delete(Kind::Backup, "nightly"));
+        settle(&stored.world).await;
+        assert_eq!(stored.world.api.objects(|objects| objects.get(Kind::Backup, "nightly")), None, "{case}");
+        let keys = stored.keys().await;
+        assert!(!keys.iter().any(|key| key.contains("backup-1")), "{case}: {keys:?}");
+        if !point.deletes() {
+            assert_in_service(&stored, &case);
+        }
+    })
+    .await;
+    println!("backup that is deleted: {met} points");
+    assert!(met >= 60, "only {met} faults were met");
+}
+
+#[tokio::test]
+async fn the_deletion_of_what_is_stored_ends_right_after_a_fault_at_every_request() {
+    let bucket = bucket().await;
+    let kept = Mutex::new(String::new());
+    let begin = async || {
+        let stored = Stored::with(&bucket, &["one", "two"]).await;
+        stored.ask_deletable_backup("nightly");
+        settle(&stored.world).await;
+        *kept.lock().unwrap() = stored.ask_backup("kept");
+        settle(&stored.world).await;
+        stored.world.api.objects(|objects| objects.delete(Kind::Backup, "nightly"));
+        stored
+    };
+    let met = every_point(begin, async |stored, point, rests| {
+        let case = format!("{point:?}");
+        assert!(rests, "{case}");
+        assert_eq!(stored.world.api.objects(|objects| objects.get(Kind::Backup, "nightly")), None, "{case}");
+        let keys = stored.keys().await;
+        assert!(!keys.iter().any(|key| key.contains("backup-1")), "{case}: {keys:?}");
+        let location = kept.lock().unwrap().clone();
+        assert_eq!(stored.dumped(&location).await.unwrap(), ["one", "two"], "{case}");
+        if !point.deletes() {
+            assert_in_service(&stored, &case);
+        }
+    })
+    .await;
+    println!("deletion of what is stored: {met} points");
+    assert!(met >= 40, "only {met} faults were met");
+}
+
+#[tokio::test]
 async fn a_final_backup_and_the_drop_end_right_after_a_fault_at_every_request() {
     let bucket = bucket().await;
     let application = Mutex::new(Application::default());

@@ -69,7 +69,7 @@ async fn what_is_loaded_needs_neither_its_backup_nor_its_restore_any_more() {
 
     let stored = overwriting().await;
     stored.killed_at(10, Operation::Restore).await;
-    stored.world.api.objects(Objects::clear);
+    stored.world.api.objects(Objects::delete_all);
     settle(&stored.world).await;
     assert_restored(&stored);
 }

@@ -10,6 +10,8 @@ mod crash;
 mod crash_large;
 mod create;
 mod delete;
+#[cfg(feature = "conformance")]
+mod delete_backup;
 mod faults;
 #[cfg(feature = "conformance")]
 mod final_backup;

@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// The Backups and Restores. They have no finalizers, so what is deleted is gone.
+/// The Backups and Restores. What is deleted is gone, unless a finalizer holds it.
 #[derive(Default)]
 pub(super) struct Objects {
     by_name: BTreeMap<(Kind, String), Value>,
@@ -91,12 +91,32 @@ impl Objects {
         }
     }
 
+    /// Deletes one as its owner does.
     pub(super) fn delete(&mut self, kind: Kind, name: &str) {
-        self.by_name.remove(&(kind, name.to_owned()));
+        self.edit(kind, name, |object| {
+            if object["metadata"]["deletionTimestamp"].is_null() {
+                object["metadata"]["deletionTimestamp"] = json!("2026-11-21T00:00:00Z");
+                object["metadata"]["generation"] = json!(2);
+            }
+        });
+        self.drop_if_free(kind, name);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.by_name.clear();
+    pub(super) fn delete_all(&mut self) {
+        let names: Vec<_> = self.by_name.keys().cloned().collect();
+        for (kind, name) in names {
+            self.delete(kind, &name);
+        }
+    }
+
+    fn drop_if_free(&mut self, kind: Kind, name: &str) {
+        let free = |object: &Value| {
+            !object["metadata"]["deletionTimestamp"].is_null()
+                && object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+        };
+        if self.get(kind, name).is_some_and(|object| free(&object)) {
+            self.by_name.remove(&(kind, name.to_owned()));
+        }
     }
 
     /// Writes all as somebody else would.
@@ -139,15 +159,27 @@ impl Objects {
                 }
                 (StatusCode::CREATED, self.store(kind, body))
             }
-            ("PATCH", _, true) => {
+            ("PATCH", Kind::Backup, _) | ("PATCH", _, true) => {
                 let Some(stored) = stored else { return found(None) };
                 for field in ["uid", "resourceVersion"] {
                     if body["metadata"][field] != stored["metadata"][field] {
                         return conflict("Conflict");
                     }
                 }
-                self.edit(kind, name, |object| merge(&mut object["status"], &body["status"]));
-                found(self.get(kind, name).as_ref())
+                let (was, will) = (&stored["metadata"], &body["metadata"]["finalizers"]);
+                let more =
+                    will.as_array().map_or(0, Vec::len) > was["finalizers"].as_array().map_or(0, Vec::len);
+                assert!(!more || was["deletionTimestamp"].is_null(), "a finalizer on what is being deleted");
+                self.edit(kind, name, |object| {
+                    if status {
+                        merge(&mut object["status"], &body["status"]);
+                    } else {
+                        object["metadata"]["finalizers"] = will.clone();
+                    }
+                });
+                let answer = self.get(kind, name);
+                self.drop_if_free(kind, name);
+                found(answer.as_ref())
             }
             _ => panic!("the runtime asks for {method} of {kind:?} {name}, which its role does not hold"),
         }
@@ -182,7 +214,7 @@ pub(super) fn describe(method: &Method, path: &str, body: &Value) -> String {
         let keys: Vec<_> =
             body["data"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
         format!(" {}", keys.join(","))
-    } else if request.is_some() && body.is_object() {
+    } else if request.is_some() && body["metadata"]["finalizers"].is_null() && body.is_object() {
         format!(" {}", body["metadata"]["name"].as_str().unwrap_or_default())
     } else if body.is_object() {
         format!(" finalizers {}", body["metadata"]["finalizers"])

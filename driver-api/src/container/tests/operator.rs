@@ -56,6 +56,7 @@ pub(super) fn needed(world: &World) -> Option<Operation> {
 pub(super) fn next_request(world: &World, operation: Operation) -> Option<RequestName> {
     let status = world.api.database().unwrap_or_default()["status"].clone();
     let field = match operation {
+        Operation::DeleteBackup => return withdrawn(world).next(),
         Operation::Backup => "backup",
         Operation::Restore => "restore",
         _ => return None,
@@ -72,7 +73,19 @@ pub(super) fn next_request(world: &World, operation: Operation) -> Option<Reques
 /// What waits for a run of that operation, the oldest first.
 fn pending(world: &World, operation: Operation) -> impl Iterator<Item = RequestName> {
     let all = world.api.objects(|objects: &mut Objects| objects.all(kind(operation)));
-    all.into_iter().filter(|object| object["status"]["phase"] != "Completed").map(|object| named(&object))
+    all.into_iter()
+        .filter(|object| object["status"]["phase"] != "Completed" && !is_deleted(object))
+        .map(|object| named(&object))
+}
+
+/// The Backups that are being deleted, and that a finalizer holds.
+fn withdrawn(world: &World) -> impl Iterator<Item = RequestName> {
+    let all = world.api.objects(|objects: &mut Objects| objects.all(Kind::Backup));
+    all.into_iter().filter(is_deleted).map(|object| named(&object))
+}
+
+fn is_deleted(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 fn kind(operation: Operation) -> Kind {
@@ -89,7 +102,8 @@ pub(super) async fn runs_to_rest(world: &World) -> bool {
     // A fault is one failure, and may cause another. What fails more often goes on failing.
     let mut failures = 0;
     while failures < 4 {
-        let Some(operation) = needed(world) else { return true };
+        let deletion = || withdrawn(world).next().map(|_| Operation::DeleteBackup);
+        let Some(operation) = needed(world).or_else(deletion) else { return true };
         failures += usize::from(world.try_run(operation).await != Some(Outcome::Done));
     }
     false

@@ -165,8 +165,16 @@ impl Stored {
 
     /// Somebody asks for a Backup. Answers where it will be stored.
     pub(super) fn ask_backup(&self, name: &str) -> String {
-        let spec = json!({"database": "orders"});
-        let uid = self.world.api.objects(|objects| objects.make(Kind::Backup, name, &spec));
+        self.ask(name, &json!({"database": "orders"}))
+    }
+
+    /// The same, with the policy `Delete`.
+    pub(super) fn ask_deletable_backup(&self, name: &str) -> String {
+        self.ask(name, &json!({"database": "orders", "deletionPolicy": "Delete"}))
+    }
+
+    fn ask(&self, name: &str, spec: &Value) -> String {
+        let uid = self.world.api.objects(|objects| objects.make(Kind::Backup, name, spec));
         format!("shop/orders/{uid}")
     }
 
