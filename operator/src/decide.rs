@@ -349,7 +349,7 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
     let Some(newest) = newest else { return launch(done, false) };
     let (age, permanent, lost) = match newest.progress {
         Progress::Failed { permanent, age } => (age, permanent, false),
-        Progress::Complete { age } => (age, false, !newest.recorded),
+        Progress::Complete { age } => (age, false, !newest.recorded && !was_set_back(facts, operation)),
         // It never began; or its work is recorded, and Kubernetes does not know yet.
         Progress::Active { .. } | Progress::Suspended => {
             (given_up_for(newest).unwrap_or_default(), false, false)
@@ -358,11 +358,27 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
     let asked_again =
         facts.wishes_for(request).is_new_since(&newest.wishes) || newest.generation != facts.generation;
+    let asked_again = asked_again || is_saved_since(facts, operation, age);
     match wait.checked_sub(age) {
         None | Some(Duration::ZERO) => launch(newest.attempt, lost),
         Some(_) if asked_again => launch(newest.attempt, lost),
         Some(left) => Err(Wait::Backoff { operation, left, permanent }),
     }
+}
+
+/// Whether a delete run has asked for another final backup, because the one that was made got lost.
+fn was_set_back(facts: &Facts, operation: Operation) -> bool {
+    operation == Operation::BackupBeforeDelete
+        && facts.jobs.iter().any(|job| job.operation == Operation::Delete)
+}
+
+/// Whether a final backup was completed after a delete run failed, which may have been for want of one.
+fn is_saved_since(facts: &Facts, operation: Operation, failed: Duration) -> bool {
+    operation == Operation::Delete
+        && facts.jobs.iter().any(|job| {
+            job.operation == Operation::BackupBeforeDelete
+                && matches!(job.progress, Progress::Complete { age } if age < failed)
+        })
 }
 
 /// The wait after that many attempts in a row.

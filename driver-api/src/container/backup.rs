@@ -141,8 +141,12 @@ impl Kept {
         }
         let upload = self.store.begin(&self.location, None, &self.recipients).await?;
         let destination = self.store.url(&self.location);
-        // A final backup that got damaged is made anew, and its record was complete before.
-        let phase = if request.is_completed() { BackupPhase::Completed } else { BackupPhase::BackingUp };
+        let mut phase = BackupPhase::BackingUp;
+        if request.is_completed() {
+            // A final backup that got damaged or lost. A phase does not go back, so the condition says it.
+            phase = BackupPhase::Completed;
+            request.begin(phase, "BackingUp", "what was stored is lost: the backup is made anew").await?;
+        }
         request.advance(phase, |status| status.destination = Some(destination.clone())).await?;
         info!(database = database.name, destination, "writing the backup");
         let identity = BackupIdentity {

@@ -187,3 +187,39 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
+    let ended = |operation, attempt, progress| JobFact { operation, ..job(attempt, progress) };
+    let saved = |attempt, seconds| {
+        let age = Duration::from_secs(seconds);
+        ended(Operation::BackupBeforeDelete, attempt, Progress::Complete { age })
+    };
+    let refused = |seconds| {
+        let age = Duration::from_secs(seconds);
+        ended(Operation::Delete, 1, Progress::Failed { permanent: true, age })
+    };
+    let in_phase = |phase, jobs| {
+        decide(&Facts {
+            phase: Some(phase),
+            intent: Intent::BackupThenDelete,
+            was_created: true,
+            ..facts(jobs)
+        })
+    };
+    // The refusal may come before Kubernetes knows that the final backup has ended.
+    let again = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 30), refused(31)]);
+    let expected = Launch {
+        operation: Operation::BackupBeforeDelete,
+        request: None,
+        attempt: 2,
+        after_lost_work: false,
+    };
+    assert_eq!(again, Decision::Launch(expected));
+    let soon = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 29), refused(28)]);
+    assert_eq!(attempt(&soon), None, "what gets lost each time is not made anew without a pause");
+
+    let dropped = |jobs| attempt(&in_phase(DatabasePhase::BackupBeforeDeleteCompleted, jobs));
+    assert_eq!(dropped(vec![saved(1, 60), refused(31), saved(2, 1)]), Some(2));
+    assert_eq!(dropped(vec![saved(1, 60), refused(31)]), None, "nothing is new since it was refused");
+}
