@@ -143,6 +143,23 @@ async fn a_final_backup_that_is_lost_before_the_drop_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_final_backup_from_before_encryption_was_asked_for_is_not_what_is_kept() {
+    // The run dies before it says that the Backup is complete, and after.
+    for index in [7, 8] {
+        let stored = deleted(&["one"]).await;
+        stored.killed_at(index, Operation::BackupBeforeDelete).await;
+        assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"], "anybody can read it");
+        let key = age::x25519::Identity::generate().to_public().to_string();
+        stored.encrypt_to(&[&key]);
+        settle(&stored.world).await;
+        assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+        assert_eq!(stored.recipients(FINAL).await, [key]);
+        assert_eq!(stored.keys().await.len(), 2, "nothing is left of the one that anybody can read");
+        assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+    }
+}
+
+#[tokio::test]
 async fn a_place_for_backups_that_changes_before_the_drop_gets_the_final_backup_too() {
     let stored = saved().await;
     let prefix = format!("{}/elsewhere", stored.s3["prefix"].as_str().unwrap().trim_end_matches('/'));

@@ -132,6 +132,19 @@ impl Stored {
         Some(text.lines().map(str::to_owned).collect())
     }
 
+    /// To whom the backup at `location` is encrypted.
+    pub(super) async fn recipients(&self, location: &str) -> Vec<String> {
+        let manifest = store(&self.direct).read_manifest(location).await.unwrap().unwrap();
+        manifest.encryption.map(|encryption| encryption.recipients).unwrap_or_default()
+    }
+
+    /// The owner has backups encrypted to those from now on.
+    pub(super) fn encrypt_to(&self, recipients: &[&String]) {
+        self.world.api.edit(|database| {
+            database["spec"]["backupTo"]["encryption"] = json!({"recipients": recipients});
+        });
+    }
+
     /// The keys of all objects. There is no upload that is not complete.
     pub(super) async fn keys(&self) -> Vec<String> {
         let prefix = self.direct.prefix.clone().unwrap();
