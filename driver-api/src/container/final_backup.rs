@@ -1,9 +1,12 @@
 //! The operation `backup-before-delete`: lock out, dump, verify. Only then may `delete` drop.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Run;
@@ -12,12 +15,15 @@ use super::credentials;
 use super::report::kubernetes;
 use super::request::Request;
 use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL, UID_LABEL};
-use crate::driver::Driver;
+use crate::driver::{Driver, Target};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::short_hash;
 
 /// Longest name that the final Backup takes from its Database. An object's name has 253 characters at most.
 const LONGEST_NAME: usize = 230;
+
+/// How often the session that holds the lock is looked at while the backup is read back.
+const LOCK_CHECK: Duration = Duration::from_secs(15);
 
 /// Writes and verifies the final backup. From the moment that the logins are locked out, they stay so: the
 /// object is being deleted, and a row that came later would be lost.
@@ -58,7 +64,9 @@ async fn lock_out_dump_verify<D: Driver>(
     info!(database = database.name, "locked the logins out");
     run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
     let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
-    if let Err(error) = kept.store().verify(kept.location(), &manifest, None).await {
+    let reading = kept.store().verify(kept.location(), &manifest, None);
+    let verified = while_locked(driver, &mut session, &database, reading).await?;
+    if let Err(error) = verified {
         if error.kind() == ErrorKind::BackupDamaged {
             // Another run may have made it anew since, and even have dropped the database.
             run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
@@ -74,6 +82,24 @@ async fn lock_out_dump_verify<D: Driver>(
     info!(location = kept.location(), "read the backup back: it is what was written");
     kept.completed(&manifest, run, request).await?;
     run.record.advance(DatabasePhase::BackupBeforeDeleteCompleted).await
+}
+
+/// Does `work`, and looks meanwhile and at its end whether the session is there that holds the lock: without it
+/// another run may be at work. To be asked also keeps a session from being ended as idle.
+async fn while_locked<D: Driver, T>(
+    driver: &D,
+    session: &mut D::Session,
+    database: &Target,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        let done = timeout(LOCK_CHECK, &mut work).await;
+        driver.observe(session, database, None).await?;
+        if let Ok(done) = done {
+            return Ok(done);
+        }
+    }
 }
 
 /// Where the final backup is, whatever any object says: it follows from the uid of the Database alone.

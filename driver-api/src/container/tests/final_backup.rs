@@ -7,7 +7,7 @@ use super::assert_failed;
 use super::backup::of_another_database;
 use super::objects::Kind;
 use super::operator::settle;
-use super::stored::{FINAL, Stored};
+use super::stored::{FINAL, StoreFault, Stored};
 use crate::container::outcome::Outcome;
 use crate::error::ErrorKind;
 use crate::lifecycle::Operation;
@@ -157,6 +157,19 @@ async fn a_final_backup_from_before_encryption_was_asked_for_is_not_what_is_kept
         assert_eq!(stored.keys().await.len(), 2, "nothing is left of the one that anybody can read");
         assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_its_lock_does_not_call_the_final_backup_verified() {
+    let seen = saved().await.asked();
+    let read_back = seen.iter().rposition(|line| line.contains("/seg-") && line.starts_with("GET")).unwrap();
+    let stored = deleted(&["one"]).await;
+    stored.fault_at(read_back, StoreFault::LockLost);
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::Unreachable);
+    assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteInProgress");
+    assert_ne!(stored.status(Kind::Backup, &record(&stored))["phase"], "Completed");
+    settle(&stored.world).await;
+    assert_eq!((stored.rows(), stored.dumped(FINAL).await.unwrap()), (None, vec!["one".to_owned()]));
 }
 
 #[tokio::test]

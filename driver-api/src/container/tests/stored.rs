@@ -30,10 +30,13 @@ pub(super) enum StoreFault {
     Cut,
     /// The request takes effect, and its answer is lost.
     AnswerLost,
+    /// The database server ends the session that holds the lock before the request is made.
+    LockLost,
 }
 
 impl StoreFault {
-    pub(super) const ALL: [Self; 4] = [Self::KilledBefore, Self::KilledAfter, Self::Cut, Self::AnswerLost];
+    pub(super) const ALL: [Self; 5] =
+        [Self::KilledBefore, Self::KilledAfter, Self::Cut, Self::AnswerLost, Self::LockLost];
 }
 
 /// What happens on the way to the store.
@@ -72,7 +75,7 @@ impl Stored {
         let direct = StoreTarget { prefix: Some(prefix.clone()), ..bucket.clone() };
         let way = Arc::<Mutex<Way>>::default();
         let world = World::with(&json!({"deletionPolicy": "BackupThenDelete"}));
-        let (decides, killer) = (Arc::clone(&way), world.api.killer());
+        let (decides, killer, server) = (Arc::clone(&way), world.api.killer(), world.server.clone());
         let (proxied, _) = through(&direct, move |asked| {
             let mut way = decides.lock().unwrap();
             if let Some(meanwhile) = &mut way.meanwhile {
@@ -87,6 +90,10 @@ impl Stored {
                 Some(StoreFault::KilledAfter) => kill(true),
                 Some(StoreFault::Cut) => Fate::CutRequest(0),
                 Some(StoreFault::AnswerLost) => Fate::LoseAnswer,
+                Some(StoreFault::LockLost) => {
+                    server.end_sessions();
+                    Fate::Pass
+                }
             }
         })
         .await;
