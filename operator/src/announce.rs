@@ -98,6 +98,8 @@ fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
             Some(Notice::normal("RestoreCompleted", format!("Database {database} holds the backup")))
         }
         (false, true) => None,
+        // The record of a final backup: a Database that has its name by now is another one.
+        (false, false) if request.database_uid.is_some() => None,
         (false, false) => Some(Notice::warning(
             "DatabaseNotFound",
             format!(
@@ -118,6 +120,8 @@ mod tests {
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();
         assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");
+        let record = KnownRequest { database_uid: Some("gone".into()), ..request.clone() };
+        assert_eq!(notice(&record, false), None, "nobody can create that Database again");
         let done = notice(&KnownRequest { completed: true, ..request }, false).unwrap();
         assert_eq!((done.warning, done.reason), (false, "BackupCompleted"));
     }

@@ -56,8 +56,7 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         Presence::Absent => info!(database = target.name, %server, "nothing is left on the server"),
         Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
     }
-    run.record.advance(DatabasePhase::Deleted).await?;
-    run.record.release().await
+    end(run, intent).await
 }
 
 /// Whether an application may have written rows: the database was complete once, or its login was handed out
@@ -99,7 +98,15 @@ async fn retain<D: Driver>(run: &mut Run<'_>) -> Result<()> {
     run.record.claim(DatabasePhase::DeletionRequested, &server, &database).await?;
     run.record.advance(DatabasePhase::DeletionInProgress).await?;
     info!(database, server, "the database stays on the server, as spec.deletionPolicy says");
+    end(run, Intent::Retain).await
+}
+
+/// Lets the object go, and before it what waits for a final backup that its owner has given up.
+async fn end(run: &mut Run<'_>, intent: Intent) -> Result<()> {
     run.record.advance(DatabasePhase::Deleted).await?;
+    if intent != Intent::BackupThenDelete && run.record.was_created() {
+        final_backup::give_up(run).await?;
+    }
     run.record.release().await
 }
 

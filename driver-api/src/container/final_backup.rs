@@ -14,7 +14,10 @@ use super::backup::{Kept, check_is_there, location};
 use super::credentials;
 use super::report::kubernetes;
 use super::request::Request;
-use crate::api::{Backup, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL, UID_LABEL};
+use crate::api::{
+    Backup, BackupPhase, BackupSpec, BackupStatus, Conditions, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL,
+    READY, UID_LABEL,
+};
 use crate::driver::{Driver, Target};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::short_hash;
@@ -107,13 +110,34 @@ fn final_location(run: &Run<'_>) -> String {
     location(run, &format!("final-{}", run.assignment.uid))
 }
 
+fn record_name(run: &Run<'_>) -> String {
+    let mut name = run.assignment.database.clone();
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    format!("{name}-final-{}", short_hash(&run.assignment.uid, 8))
+}
+
+/// Says on the Backup that records the final backup, if there is one, that the owner has given it up, so that nobody
+/// waits for it.
+pub(super) async fn give_up(run: &Run<'_>) -> Result<()> {
+    let namespace = &run.assignment.namespace;
+    let found: Option<Request<Backup>> =
+        Request::load(run.client.clone(), namespace, &record_name(run), None).await?;
+    let Some(mut record) = found else { return Ok(()) };
+    let is_ready = |status: &BackupStatus| status.conditions.is_true(READY);
+    if !record.live().status.as_ref().is_some_and(is_ready) {
+        let policy = run.record.live().spec.deletion_policy();
+        let message = format!(
+            "the Database was deleted with spec.deletionPolicy {policy:?}, which asks for no final backup: delete this Backup when you have seen it"
+        );
+        record.failed(BackupPhase::Starting, ErrorKind::Superseded, &message).await;
+    }
+    Ok(())
+}
+
 /// The Backup that records the final backup. It is made where it is missing.
 #[expect(clippy::disallowed_methods, reason = "this is the one Backup that a driver makes")]
 async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
-    let assignment = run.assignment;
-    let mut name = assignment.database.clone();
-    name.truncate(name.floor_char_boundary(LONGEST_NAME));
-    let name = format!("{name}-final-{}", short_hash(&assignment.uid, 8));
+    let (assignment, name) = (run.assignment, record_name(run));
     let found = Request::load(run.client.clone(), &assignment.namespace, &name, None).await?;
     if let Some(found) = found {
         return Ok(found);

@@ -160,6 +160,29 @@ async fn a_final_backup_from_before_encryption_was_asked_for_is_not_what_is_kept
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_final_backup_that_the_owner_has_given_up() {
+    // The run dies before it has claimed the Database, and after.
+    for (index, policy) in [(3, "Delete"), (6, "Delete"), (6, "Retain")] {
+        let stored = deleted(&["one"]).await;
+        stored.killed_at(index, Operation::BackupBeforeDelete).await;
+        stored.world.api.edit(|database| database["spec"]["deletionPolicy"] = json!(policy));
+        settle(&stored.world).await;
+        assert_eq!(stored.world.api.database(), None);
+        let (ready, reason, message) = stored.ready(Kind::Backup, &record(&stored));
+        assert_eq!((ready.as_str(), reason.as_str()), ("False", "Superseded"));
+        assert!(message.contains(&format!("deletionPolicy {policy}")), "{message}");
+        let conditions = &stored.status(Kind::Backup, &record(&stored))["conditions"];
+        let stalled = conditions.as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
+        assert_eq!(stalled["status"], "True");
+    }
+    // One that is complete stays so.
+    let stored = saved().await;
+    stored.world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
+    settle(&stored.world).await;
+    assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+}
+
+#[tokio::test]
 async fn a_run_that_has_lost_its_lock_does_not_call_the_final_backup_verified() {
     let seen = saved().await.asked();
     let read_back = seen.iter().rposition(|line| line.contains("/seg-") && line.starts_with("GET")).unwrap();
