@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use driver_api::api::Database;
 use driver_api::lifecycle::Operation;
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
 use crate::controller::Context;
@@ -25,19 +23,21 @@ impl Announcements {
     pub fn take(&self, operation: Operation, change: Change<KnownRequest>, context: &Context) {
         match change {
             Change::All(all) => {
-                let gone = context.world().requests.replace(operation, all.clone());
-                for request in gone.iter().chain(&all) {
-                    context.wake_if_known(database_of(request));
-                }
+                context.world().requests.replace(operation, all.clone());
+                context.wake_all();
                 for request in all.into_iter().filter(KnownRequest::is_pending) {
                     self.say_later(request);
                 }
             }
             Change::Applied(request) => {
                 let before = context.world().requests.apply(request.clone());
-                context.wake_if_known(database_of(&request));
+                context.wake_if_known(request.about());
                 context.wake_admitted();
-                let completed_now = request.completed && before.is_some_and(|before| !before.completed);
+                let was_completed = before.as_ref().is_some_and(|before| before.completed);
+                if operation == Operation::Backup && request.completed && !was_completed {
+                    context.wake_for_source(&request);
+                }
+                let completed_now = request.completed && before.is_some() && !was_completed;
                 if completed_now || request.is_pending() {
                     self.say_later(request);
                 }
@@ -46,7 +46,7 @@ impl Announcements {
                 context.world().requests.delete(&request.uid);
                 self.lock().remove(&request.uid);
                 context.voice.fall_silent(&request.uid);
-                context.wake_if_known(database_of(&request));
+                context.wake_if_known(request.about());
                 context.wake_admitted();
             }
         }
@@ -62,7 +62,7 @@ impl Announcements {
             let next = self.lock().pop_first();
             match next {
                 Some((uid, request)) => {
-                    let known = context.databases.get(&database_of(&request)).is_some();
+                    let known = context.databases.get(&request.about()).is_some();
                     if let Some(notice) = notice(&request, known) {
                         context.voice.say(&uid, &request.reference(), Some(notice)).await;
                     }
@@ -80,10 +80,6 @@ impl Announcements {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, KnownRequest>> {
         self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn database_of(request: &KnownRequest) -> ObjectRef<Database> {
-    ObjectRef::new(&request.database).within(&request.namespace)
 }
 
 /// What to say about a request, given whether its Database exists.

@@ -60,6 +60,8 @@ pub struct Launch {
     pub operation: Operation,
     /// The Backup or Restore that it works on, where it works on one.
     pub request: Option<Request>,
+    /// The uid of the Backup that is to be loaded, if that is complete.
+    pub source: Option<String>,
     /// Counts the Jobs of one operation on one generation, or on one Backup or Restore.
     pub attempt: u32,
     /// The Job before it ended well, and yet the phase did not move: a driver has broken its contract.
@@ -68,8 +70,13 @@ pub struct Launch {
 
 impl Launch {
     /// The first attempt to let a Database go.
-    pub const RELEASE: Self =
-        Self { operation: Operation::Release, request: None, attempt: 1, after_lost_work: false };
+    pub const RELEASE: Self = Self {
+        operation: Operation::Release,
+        request: None,
+        source: None,
+        attempt: 1,
+        after_lost_work: false,
+    };
 }
 
 /// What a Database waits for.
@@ -338,10 +345,12 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
         .filter(is_about_the_same)
         .max_by_key(|job| job.attempt)
         .filter(|job| job.attempt >= done);
+    let wishes = facts.wishes_for(request);
     let launch = |before: u32, after_lost_work| {
         Ok(Launch {
             operation,
             request: request.cloned(),
+            source: wishes.source.clone(),
             attempt: before.saturating_add(1),
             after_lost_work,
         })
@@ -356,8 +365,7 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
         }
     };
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
-    let asked_again =
-        facts.wishes_for(request).is_new_since(&newest.wishes) || newest.generation != facts.generation;
+    let asked_again = wishes.is_new_since(&newest.wishes) || newest.generation != facts.generation;
     let asked_again = asked_again || is_saved_since(facts, operation, age);
     match wait.checked_sub(age) {
         None | Some(Duration::ZERO) => launch(newest.attempt, lost),

@@ -156,7 +156,7 @@ fn take_jobs(context: &Context, change: Change<KnownJob>) {
                 jobs.add(job);
             }
             context.world().jobs = jobs;
-            wake_all(context);
+            context.wake_all();
         }
         Change::Applied(job) => {
             let database = database_of(&job);
@@ -191,13 +191,7 @@ fn take_drivers(context: &Context, change: Change<(String, DriverRegistration)>)
             }
         }
     }
-    wake_all(context);
-}
-
-fn wake_all(context: &Context) {
-    for database in context.databases.state() {
-        context.wake(ObjectRef::from(database.as_ref()));
-    }
+    context.wake_all();
 }
 
 /// Reconciles every Database that is new, has changed or is woken, until `stop`. Then the running

@@ -105,6 +105,7 @@ fn turn(seen: Object, pending: Option<Operation>) -> Option<Request> {
         name: String::new(),
         uid: String::new(),
         retry: None,
+        source: None,
     })
 }
 
