@@ -6,6 +6,9 @@ use driver_api::{DriverError, ErrorKind, Result};
 use crate::contents::{self, Contents};
 use crate::driver::Session;
 use crate::layout::Layout;
+use crate::mover::Mover;
+use crate::sql::data;
+use crate::tables;
 
 // All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
 const FOUND: &str = "WITH ours(nsp, name) AS (SELECT oid, nspname FROM pg_namespace \
@@ -43,8 +46,25 @@ pub(crate) async fn check(
     Contents::of(description)?;
     let inside = session.dialer.enter(&layout.database).await?;
     let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
-    let Some(row) = rows.first() else { return Ok(Occupancy::Empty) };
+    let Some(row) = rows.first() else { return in_extensions(session, layout).await };
     let (first, count): (String, i64) = (inside.cell(row, 0)?, inside.cell(row, 1)?);
     let what = if count > 1 { format!("{first} and {} more", count - 1) } else { first };
     Ok(Occupancy::Occupied { what })
+}
+
+/// Looks for rows that the tenant has put into tables of extensions: those that a dump would hold. They are read with
+/// the tenant's rights, as by a dump.
+async fn in_extensions(session: &Session, layout: &Layout) -> Result<Occupancy> {
+    let mover = Mover::reading(session, layout).await?;
+    let tables = tables::list(&mover.talk, false).await?;
+    for table in tables.iter().filter(|table| table.has_rows) {
+        let Some(condition) = &table.condition else { continue };
+        let name = format!("{}.{}", table.schema, table.name);
+        let query = data::first_row(&table.qualified(), condition);
+        let rows = mover.talk.rows(query.text(), &[], &format!("cannot look into table {name}")).await?;
+        if !rows.is_empty() {
+            return Ok(Occupancy::Occupied { what: format!("rows in table {name} of an extension") });
+        }
+    }
+    Ok(Occupancy::Empty)
 }

@@ -220,6 +220,26 @@ rules! {
         assert_error(&case.occupancy(&newer).await.unwrap_err(), ErrorKind::Unsupported, &["99.1", "not older"]);
     }
 
+    async fn rows_that_an_extension_keeps_for_the_tenant_are_content(context) {
+        let case = context.case("orders");
+        case.ensure_present().await;
+        let dump = case.dump().await;
+        case.tenant().await.batch_execute("CREATE EXTENSION hstore; CREATE TABLE kept (i int); CREATE TABLE whole (i int)").await.unwrap();
+        // As its script would have it: the rows from 10 on are the tenant's, and of the other table all.
+        case.run(case.name(), "ALTER EXTENSION hstore ADD TABLE kept;\nALTER EXTENSION hstore ADD TABLE whole;\n\
+            UPDATE pg_extension SET extconfig = ARRAY['kept'::regclass::oid, 'whole'::regclass::oid], \
+              extcondition = ARRAY['WHERE i >= 10', ''] WHERE extname = 'hstore'").await;
+        case.tenant().await.batch_execute("INSERT INTO kept VALUES (1)").await.unwrap();
+        assert_eq!(case.occupancy(dump.description()).await.unwrap(), Occupancy::Empty, "the row is the extension's own");
+        for table in ["kept", "whole"] {
+            case.tenant().await.batch_execute(&format!("INSERT INTO {table} VALUES (10)")).await.unwrap();
+            let Occupancy::Occupied { what } = case.occupancy(dump.description()).await.unwrap() else { panic!() };
+            assert_eq!(what, format!("rows in table public.{table} of an extension"));
+            case.tenant().await.batch_execute(&format!("DELETE FROM {table} WHERE i = 10")).await.unwrap();
+        }
+        case.assert_no_session().await;
+    }
+
     /// The code runs with no more than the tenant's rights, whatever it resets.
     async fn the_code_of_a_dump_does_not_become_the_administrator(context) {
         let (case, clone) = (context.case("orders"), context.case("the_clone"));
