@@ -2,12 +2,13 @@
 
 use driver_api::dump::{Description, Occupancy};
 use driver_api::{DriverError, ErrorKind, Result};
+use tokio_postgres::types::Type;
 
 use crate::contents::{self, Contents};
 use crate::driver::Session;
 use crate::layout::Layout;
 use crate::mover::Mover;
-use crate::sql::data;
+use crate::sql::{Ident, data};
 use crate::tables;
 
 // All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
@@ -43,13 +44,32 @@ pub(crate) async fn check(
             ),
         ));
     }
-    Contents::of(description)?;
+    check_roles(session, &Contents::of(description)?).await?;
     let inside = session.dialer.enter(&layout.database).await?;
     let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
     let Some(row) = rows.first() else { return in_extensions(session, layout).await };
     let (first, count): (String, i64) = (inside.cell(row, 0)?, inside.cell(row, 1)?);
     let what = if count > 1 { format!("{first} and {} more", count - 1) } else { first };
     Ok(Occupancy::Occupied { what })
+}
+
+const MISSING: &str = "SELECT name FROM unnest($1) name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY name";
+
+/// Fails where a statement of the dump would, because it names a role that the server does not have.
+async fn check_roles(session: &Session, contents: &Contents) -> Result<()> {
+    let needed: Vec<&String> = contents.other_roles.iter().collect();
+    let rows = session.talk.rows(MISSING, &[(&needed, Type::TEXT_ARRAY)], "cannot look for roles").await?;
+    let missing = rows.iter().map(|row| session.talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let Some(first) = missing.first() else { return Ok(()) };
+    Err(DriverError::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the dump gives rights to {}, and {} has no such role: create it there (CREATE ROLE {}), which is enough, and have it tried again with the annotation db.isotoma.com/retry",
+            missing.join(", "),
+            session.talk.place(),
+            Ident::new(first)
+        ),
+    ))
 }
 
 /// Looks for rows that the tenant has put into tables of extensions: those that a dump would hold. They are read with

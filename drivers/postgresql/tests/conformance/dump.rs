@@ -220,6 +220,43 @@ rules! {
         assert_error(&case.occupancy(&newer).await.unwrap_err(), ErrorKind::Unsupported, &["99.1", "not older"]);
     }
 
+    async fn a_role_of_neither_database_is_asked_for_before_anything_is_given_up(context) {
+        let (case, clone) = (context.case("orders"), context.case("the_clone"));
+        case.ensure_present().await;
+        let others = ["reader", "policy", "defaults", "large", "maker"].map(|what| format!("{}_{what}", case.name()));
+        let [reader, policy, defaults, large, maker] = &others;
+        for role in &others {
+            case.run("postgres", &format!("CREATE ROLE \"{role}\"")).await;
+        }
+        case.tenant().await.batch_execute(&format!("CREATE TABLE t (i int); INSERT INTO t VALUES (1); \
+            GRANT SELECT ON t TO \"{reader}\"; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO \"{policy}\" USING (true); \
+            ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \"{defaults}\"; \
+            SELECT lo_create(7); GRANT SELECT ON LARGE OBJECT 7 TO \"{large}\"")).await.unwrap();
+        case.run(case.name(), &format!("ALTER DEFAULT PRIVILEGES FOR ROLE \"{maker}\" GRANT SELECT ON TABLES TO {{rw}}")).await;
+        let dump = case.dump().await;
+        // While they are there, the dump is loaded.
+        clone.restore(&dump).await;
+        clone.ensure_absent().await;
+        case.ensure_absent().await;
+        clone.ensure_present().await;
+        for role in [maker, reader, policy, defaults, large] {
+            case.run("postgres", &format!("DROP ROLE \"{role}\"")).await;
+            let found = clone.occupancy(dump.description()).await;
+            if role == maker {
+                assert_eq!(found.unwrap(), Occupancy::Empty, "what others make is not the tenant's");
+            } else {
+                assert_error(&found.unwrap_err(), ErrorKind::Unsupported, &[role, "CREATE ROLE", "retry"]);
+                case.run("postgres", &format!("CREATE ROLE \"{role}\"")).await;
+            }
+        }
+        // To exist is enough.
+        clone.try_load(&dump).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        clone.ensure_absent().await;
+        for role in [reader, policy, defaults, large] {
+            case.run("postgres", &format!("DROP ROLE \"{role}\"")).await;
+        }
+    }
+
     async fn rows_that_an_extension_keeps_for_the_tenant_are_content(context) {
         let case = context.case("orders");
         case.ensure_present().await;
