@@ -119,7 +119,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the server is older than the one that the dump is from.
+    /// `Unsupported` where the server is older than the one that the dump is from, or lacks what a load needs.
     fn check_load(
         &self,
         session: &mut Self::Session,

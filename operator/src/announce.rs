@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use driver_api::api::Database;
 use driver_api::lifecycle::Operation;
-use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
 use crate::controller::Context;
@@ -25,19 +23,21 @@ impl Announcements {
     pub fn take(&self, operation: Operation, change: Change<KnownRequest>, context: &Context) {
         match change {
             Change::All(all) => {
-                let gone = context.world().requests.replace(operation, all.clone());
-                for request in gone.iter().chain(&all) {
-                    context.wake_if_known(database_of(request));
-                }
+                context.world().requests.replace(operation, all.clone());
+                context.wake_all();
                 for request in all.into_iter().filter(KnownRequest::is_pending) {
                     self.say_later(request);
                 }
             }
             Change::Applied(request) => {
                 let before = context.world().requests.apply(request.clone());
-                context.wake_if_known(database_of(&request));
+                context.wake_if_known(request.about());
                 context.wake_admitted();
-                let completed_now = request.completed && before.is_some_and(|before| !before.completed);
+                let was_completed = before.as_ref().is_some_and(|before| before.completed);
+                if operation == Operation::Backup && request.completed && !was_completed {
+                    context.wake_for_source(&request);
+                }
+                let completed_now = request.completed && before.is_some() && !was_completed;
                 if completed_now || request.is_pending() {
                     self.say_later(request);
                 }
@@ -50,7 +50,7 @@ impl Announcements {
                 }
                 self.lock().remove(&request.uid);
                 context.voice.forget(&request.uid);
-                context.wake_if_known(database_of(&request));
+                context.wake_if_known(request.about());
                 context.wake_admitted();
                 if request.purged.is_some() {
                     self.say_later(request);
@@ -69,7 +69,7 @@ impl Announcements {
             let next = self.lock().pop_first();
             match next {
                 Some((uid, request)) => {
-                    let known = context.databases.get(&database_of(&request)).is_some();
+                    let known = context.databases.get(&request.about()).is_some();
                     if let Some(notice) = notice(&request, known) {
                         context.voice.say(&uid, &request.reference(), Some(notice)).await;
                     }
@@ -93,10 +93,6 @@ impl Announcements {
     }
 }
 
-fn database_of(request: &KnownRequest) -> ObjectRef<Database> {
-    ObjectRef::new(&request.database).within(&request.namespace)
-}
-
 /// What to say about a request, given whether its Database exists.
 fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
     let KnownRequest { operation, database, namespace, .. } = request;
@@ -112,6 +108,8 @@ fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
             Some(Notice::normal("RestoreCompleted", format!("Database {database} holds the backup")))
         }
         (false, true) => None,
+        // The record of a final backup: a Database that has its name by now is another one.
+        (false, false) if request.database_uid.is_some() => None,
         (false, false) => Some(Notice::warning(
             "DatabaseNotFound",
             format!(
@@ -135,6 +133,8 @@ mod tests {
         let purged = Some("what was stored in s3://b/p is deleted".to_owned());
         let said = notice(&KnownRequest { purged, completed: true, ..request.clone() }, true).unwrap();
         assert_eq!((said.warning, said.reason), (false, "BackupDeleted"));
+        let record = KnownRequest { database_uid: Some("gone".into()), ..request.clone() };
+        assert_eq!(notice(&record, false), None, "nobody can create that Database again");
         let done = notice(&KnownRequest { completed: true, ..request }, false).unwrap();
         assert_eq!((done.warning, done.reason), (false, "BackupCompleted"));
     }

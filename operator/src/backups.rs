@@ -48,7 +48,10 @@ impl Facts {
         Self {
             guarded: backup.is_guarded(),
             generation: object.generation(),
-            wishes: Wishes { retry: object.annotation(RETRY_ANNOTATION).map(str::to_owned), reconcile: None },
+            wishes: Wishes {
+                retry: object.annotation(RETRY_ANNOTATION).map(str::to_owned),
+                ..Wishes::default()
+            },
             driver,
             jobs: ours.chain(writers).map(|job| job_fact(job, recorded(job), now)).collect(),
         }
@@ -86,7 +89,7 @@ pub fn decide(facts: &Facts) -> Decision {
         .iter()
         .filter(|job| job.operation == operation && job.generation == facts.generation)
         .max_by_key(|job| job.attempt);
-    match attempt_after(newest, 0, operation, &facts.wishes, facts.generation) {
+    match attempt_after(newest, 0, operation, &facts.wishes, facts.generation, false) {
         Err(wait) => Decision::Wait(wait),
         // It takes no engine, so another Driver's image can do it.
         Ok(launch) => match facts.driver {

@@ -27,6 +27,7 @@ use crate::jobs::KnownJob;
 use crate::launch::{is_refused_for_good, launch};
 use crate::metrics::{Metrics, OfOperation, Reason};
 use crate::report::{Notice, Voice, labels, left_in_place, notice, release_key};
+use crate::requests::KnownRequest;
 use crate::room::Limits;
 use crate::watch::chain;
 use crate::world::World;
@@ -120,6 +121,20 @@ impl Context {
         }
         for backup in self.deleted_backups.state() {
             self.wake_backup(ObjectRef::from(backup.as_ref()));
+        }
+    }
+
+    /// Wakes the Databases that wait for `backup`, which may be another one's: with a Restore, or to be made from it.
+    pub fn wake_for_source(&self, backup: &KnownRequest) {
+        let restored: Vec<_> = self.world().requests.restores_of(backup).map(KnownRequest::about).collect();
+        for database in restored {
+            self.wake_if_known(database);
+        }
+        for database in self.databases.state() {
+            let from = database.spec.restore_from.as_ref().and_then(|from| from.backup.as_ref());
+            if from == Some(&backup.name) && database.metadata.namespace.as_ref() == Some(&backup.namespace) {
+                self.wake(ObjectRef::from(database.as_ref()));
+            }
         }
     }
 

@@ -60,6 +60,8 @@ pub struct Launch {
     pub operation: Operation,
     /// The Backup or Restore that it works on, where it works on one.
     pub request: Option<Request>,
+    /// The uid of the Backup that is to be loaded, if that is complete.
+    pub source: Option<String>,
     /// Counts the Jobs of one operation on one generation, or on one Backup or Restore.
     pub attempt: u32,
     /// The Job before it ended well, and yet the phase did not move: a driver has broken its contract.
@@ -68,8 +70,13 @@ pub struct Launch {
 
 impl Launch {
     /// The first attempt to let an object go.
-    pub const RELEASE: Self =
-        Self { operation: Operation::Release, request: None, attempt: 1, after_lost_work: false };
+    pub const RELEASE: Self = Self {
+        operation: Operation::Release,
+        request: None,
+        source: None,
+        attempt: 1,
+        after_lost_work: false,
+    };
 }
 
 /// What a Database waits for.
@@ -338,20 +345,31 @@ fn next_attempt(facts: &Facts, operation: Operation, request: Option<&Request>) 
         .filter(is_about_the_same)
         .max_by_key(|job| job.attempt)
         .filter(|job| job.attempt >= done);
-    let launch = attempt_after(newest, done, operation, &facts.wishes_for(request), facts.generation)?;
-    Ok(Launch { request: request.cloned(), ..launch })
+    let wishes = facts.wishes_for(request);
+    let at_once = newest.is_some_and(|newest| is_saved_since(facts, operation, newest));
+    let launch = attempt_after(newest, done, operation, &wishes, facts.generation, at_once)?;
+    let after_lost_work = launch.after_lost_work && !was_set_back(facts, operation);
+    Ok(Launch { request: request.cloned(), after_lost_work, ..launch })
 }
 
-/// The attempt of `operation` that comes after `newest`, or what it waits for. The work of attempt `done` was done.
+/// The attempt of `operation` that comes after `newest`, or what it waits for. The work of attempt `done` was done;
+/// `at_once` says that waiting is pointless.
 pub(crate) fn attempt_after(
     newest: Option<&JobFact>,
     done: u32,
     operation: Operation,
     wishes: &Wishes,
     generation: i64,
+    at_once: bool,
 ) -> Result<Launch, Wait> {
     let launch = |before: u32, after_lost_work| {
-        Ok(Launch { operation, request: None, attempt: before.saturating_add(1), after_lost_work })
+        Ok(Launch {
+            operation,
+            request: None,
+            source: wishes.source.clone(),
+            attempt: before.saturating_add(1),
+            after_lost_work,
+        })
     };
     let Some(newest) = newest else { return launch(done, false) };
     let (age, permanent, lost) = match newest.progress {
@@ -363,12 +381,28 @@ pub(crate) fn attempt_after(
         }
     };
     let wait = if permanent { LONGEST_BACKOFF } else { backoff(newest.attempt - done) };
-    let asked_again = wishes.is_new_since(&newest.wishes) || newest.generation != generation;
+    let asked_again = at_once || wishes.is_new_since(&newest.wishes) || newest.generation != generation;
     match wait.checked_sub(age) {
         None | Some(Duration::ZERO) => launch(newest.attempt, lost),
         Some(_) if asked_again => launch(newest.attempt, lost),
         Some(left) => Err(Wait::Backoff { operation, left, permanent }),
     }
+}
+
+/// Whether a delete run has asked for another final backup, because the one that was made got lost.
+fn was_set_back(facts: &Facts, operation: Operation) -> bool {
+    operation == Operation::BackupBeforeDelete
+        && facts.jobs.iter().any(|job| job.operation == Operation::Delete)
+}
+
+/// Whether a final backup was completed after a delete run failed, which may have been for want of one.
+fn is_saved_since(facts: &Facts, operation: Operation, newest: &JobFact) -> bool {
+    let Progress::Failed { age: failed, .. } = newest.progress else { return false };
+    operation == Operation::Delete
+        && facts.jobs.iter().any(|job| {
+            job.operation == Operation::BackupBeforeDelete
+                && matches!(job.progress, Progress::Complete { age } if age < failed)
+        })
 }
 
 /// The wait after that many attempts in a row.

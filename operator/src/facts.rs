@@ -55,6 +55,8 @@ pub struct Request {
     pub uid: String,
     /// The value of its annotation `db.isotoma.com/retry`.
     pub retry: Option<String>,
+    /// Of a Restore: the uid of the Backup that it names, once that is complete.
+    pub source: Option<String>,
 }
 
 /// Which `Driver` there is for a Database.
@@ -68,21 +70,25 @@ pub enum Registered {
     None,
 }
 
-/// The values of the annotations that ask for a run.
+/// What asks for a run: the values of annotations, and a Backup that was waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// `db.isotoma.com/retry`.
     pub retry: Option<String>,
     /// `db.isotoma.com/reconcile`.
     pub reconcile: Option<String>,
+    /// The uid of the Backup that is to be loaded, once that is complete.
+    pub source: Option<String>,
 }
 
 impl Wishes {
     /// Whether somebody asks for something here that was not asked for yet in `earlier`.
     pub fn is_new_since(&self, earlier: &Self) -> bool {
-        let Self { retry, reconcile } = self;
-        (retry.is_some() && *retry != earlier.retry)
-            || (reconcile.is_some() && *reconcile != earlier.reconcile)
+        let Self { retry, reconcile, source } = self;
+        let is_new = |wish: &Option<String>, earlier: &Option<String>| wish.is_some() && wish != earlier;
+        is_new(retry, &earlier.retry)
+            || is_new(reconcile, &earlier.reconcile)
+            || is_new(source, &earlier.source)
     }
 }
 
@@ -156,9 +162,14 @@ impl Facts {
         let none = DatabaseStatus::default();
         let status = database.status.as_ref().unwrap_or(&none);
         let generation = database.metadata.generation.unwrap_or_default();
+        let intent = Intent::of(database);
+        // What is being deleted is not loaded any more.
+        let restore_from = database.spec.restore_from.as_ref().filter(|_| intent == Intent::Keep);
+        let namespace = database.metadata.namespace.as_deref().unwrap_or_default();
         let wishes = Wishes {
             retry: database.annotation(RETRY_ANNOTATION).map(str::to_owned),
             reconcile: database.annotation(RECONCILE_ANNOTATION).map(str::to_owned),
+            source: around.requests.complete_source(namespace, restore_from),
         };
         let guarded = database.is_guarded();
         let verify_in = around.resync.map(|interval| {
@@ -173,7 +184,7 @@ impl Facts {
         let mut requests = requests_of(database, status, around.requests).into_iter();
         Self {
             phase: database.phase(),
-            intent: Intent::of(database),
+            intent,
             was_created: status.created_at.is_some(),
             guarded,
             current: guarded && ready && reconciled && verify_in != Some(Duration::ZERO),
@@ -196,7 +207,11 @@ impl Facts {
     pub fn wishes_for(&self, request: Option<&Request>) -> Wishes {
         request.map_or_else(
             || self.wishes.clone(),
-            |request| Wishes { retry: request.retry.clone(), reconcile: None },
+            |request| Wishes {
+                retry: request.retry.clone(),
+                reconcile: None,
+                source: request.source.clone(),
+            },
         )
     }
 
@@ -258,15 +273,16 @@ fn requests_of(database: &Database, status: &DatabaseStatus, requests: &Requests
         let name = active_name.cloned().unwrap_or_default();
         // No object has that uid: the run that gets it gives up what was begun.
         let uid = format!("gone-{}", short_hash(&name, 10));
-        return vec![Request { operation, name, uid, retry: None }];
+        return vec![Request { operation, name, uid, retry: None, source: None }];
     }
-    let requests = known.into_iter().map(|request| Request {
+    let all = known.into_iter().map(|request| Request {
         operation: request.operation,
         name: request.name.clone(),
         uid: request.uid.clone(),
         retry: request.retry.clone(),
+        source: requests.complete_source(&request.namespace, request.from.as_ref()),
     });
-    requests.collect()
+    all.collect()
 }
 
 pub(crate) fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFact {
@@ -276,7 +292,11 @@ pub(crate) fn job_fact(job: &KnownJob, recorded: bool, now: Timestamp) -> JobFac
         generation: job.generation,
         request: job.request.clone(),
         attempt: job.attempt,
-        wishes: Wishes { retry: job.retry.clone(), reconcile: job.reconcile.clone() },
+        wishes: Wishes {
+            retry: job.retry.clone(),
+            reconcile: job.reconcile.clone(),
+            source: job.source.clone(),
+        },
         image: job.image.clone(),
         recorded,
         progress: match job.state {

@@ -18,7 +18,6 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::Launch;
-use crate::facts::Request;
 use crate::guarded::Guarded;
 use crate::pod;
 
@@ -46,6 +45,8 @@ pub const DATABASE_ANNOTATION: &str = "db.isotoma.com/database";
 pub const NAMESPACE_ANNOTATION: &str = "db.isotoma.com/namespace";
 /// Annotation: the server, as [`server_key`] spells it.
 pub const SERVER_ANNOTATION: &str = "db.isotoma.com/server";
+/// Annotation: the uid of the Backup that is loaded, which was complete when the Job was launched.
+pub const SOURCE_ANNOTATION: &str = "db.isotoma.com/source";
 
 /// The exit code by which a driver says that repeating cannot help.
 const PERMANENT: i32 = 42;
@@ -220,7 +221,7 @@ pub fn build<'a>(
             name: Some(name.clone()),
             namespace: Some(namespace),
             labels: Some(job_labels),
-            annotations: Some(annotations(object, launch.request.as_ref())),
+            annotations: Some(annotations(object, launch)),
             // No owner reference: a deletion in the foreground would end the very Job that it waits for.
             ..ObjectMeta::default()
         },
@@ -278,9 +279,9 @@ fn labels(
     labels
 }
 
-fn annotations(object: Guarded<'_>, request: Option<&Request>) -> BTreeMap<String, String> {
+fn annotations(object: Guarded<'_>, launch: &Launch) -> BTreeMap<String, String> {
     let wish = |name: &str| object.annotation(name).map(str::to_owned);
-    let (retry, reconcile) = match request {
+    let (retry, reconcile) = match &launch.request {
         Some(request) => (request.retry.clone(), None),
         None => (wish(RETRY_ANNOTATION), wish(RECONCILE_ANNOTATION)),
     };
@@ -290,6 +291,7 @@ fn annotations(object: Guarded<'_>, request: Option<&Request>) -> BTreeMap<Strin
         (SERVER_ANNOTATION, Some(object.place().server)),
         (RETRY_ANNOTATION, retry),
         (RECONCILE_ANNOTATION, reconcile),
+        (SOURCE_ANNOTATION, launch.source.clone()),
     ];
     recorded.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -36,6 +36,8 @@ pub struct KnownJob {
     pub retry: Option<String>,
     /// The value of `db.isotoma.com/reconcile` when it was launched.
     pub reconcile: Option<String>,
+    /// The uid of the Backup that was complete when it was launched to load it.
+    pub source: Option<String>,
     /// The image of its container.
     pub image: String,
     /// How far it is.
@@ -111,6 +113,7 @@ impl KnownJob {
             attempt: label(job::ATTEMPT_LABEL)?.parse().ok()?,
             retry: annotation(RETRY_ANNOTATION),
             reconcile: annotation(RECONCILE_ANNOTATION),
+            source: annotation(job::SOURCE_ANNOTATION),
             image: container.and_then(|container| container.image.clone()).unwrap_or_default(),
             state: state(job)?,
         })

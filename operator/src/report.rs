@@ -312,7 +312,13 @@ mod tests {
     #[test]
     fn a_normal_launch_costs_no_event_and_a_retained_database_is_named() {
         let launch = |operation| {
-            Decision::Launch(Launch { operation, request: None, attempt: 1, after_lost_work: false })
+            Decision::Launch(Launch {
+                operation,
+                request: None,
+                source: None,
+                attempt: 1,
+                after_lost_work: false,
+            })
         };
         let say = |operation, database: &Database| notice(&launch(operation), database, std::iter::empty());
         assert_eq!(say(Operation::Create, &database("Retain", false)), None);

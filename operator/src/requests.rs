@@ -10,6 +10,7 @@ use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::room::Place;
 
@@ -107,6 +108,11 @@ impl KnownRequest {
         Place { namespace: self.namespace.clone(), server: store_key(self.stored_in.as_ref()) }
     }
 
+    /// The Database that it is about.
+    pub fn about(&self) -> ObjectRef<Database> {
+        ObjectRef::new(&self.database).within(&self.namespace)
+    }
+
     /// What an Event is about.
     pub fn reference(&self) -> ObjectReference {
         ObjectReference {
@@ -145,18 +151,17 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Takes all that exist of one operation. Answers those that are gone.
-    pub fn replace(&mut self, operation: Operation, all: Vec<KnownRequest>) -> Vec<KnownRequest> {
+    /// Takes all that exist of one operation.
+    pub fn replace(&mut self, operation: Operation, all: Vec<KnownRequest>) {
         let present: BTreeSet<_> = all.iter().map(|request| request.uid.clone()).collect();
         let is_gone = |known: &&KnownRequest| known.operation == operation && !present.contains(&known.uid);
-        let gone: Vec<_> = self.by_uid.values().filter(is_gone).cloned().collect();
-        for request in &gone {
-            self.delete(&request.uid);
+        let gone: Vec<_> = self.by_uid.values().filter(is_gone).map(|gone| gone.uid.clone()).collect();
+        for uid in gone {
+            self.delete(&uid);
         }
         for request in all {
             self.apply(request);
         }
-        gone
     }
 
     /// Takes one as it is now. Answers how it was before.
@@ -193,6 +198,21 @@ impl Requests {
             .flatten()
             .filter_map(|uid| self.by_uid.get(uid))
             .filter(move |request| request.database_uid.is_none() || request.database_uid == uid)
+    }
+
+    /// The uid of the Backup that `from` names, if that is complete.
+    pub fn complete_source(&self, namespace: &str, from: Option<&RestoreSource>) -> Option<String> {
+        let backup = self.backup(namespace, from?.backup.as_ref()?)?;
+        backup.completed.then(|| backup.uid.clone())
+    }
+
+    /// The Restores that wait for `backup`.
+    pub fn restores_of(&self, backup: &KnownRequest) -> impl Iterator<Item = &KnownRequest> {
+        self.by_uid.values().filter(|request| {
+            request.is_pending()
+                && request.namespace == backup.namespace
+                && request.from.as_ref().and_then(|from| from.backup.as_ref()) == Some(&backup.name)
+        })
     }
 
     /// The Backup of that name.
@@ -248,8 +268,7 @@ mod tests {
         let restore = KnownRequest { operation: Operation::Restore, ..request("restore", "orders") };
         requests.replace(Operation::Backup, vec![request("one", "orders"), request("two", "orders")]);
         requests.apply(restore);
-        let gone = requests.replace(Operation::Backup, vec![request("two", "orders")]);
-        assert_eq!(gone.iter().map(|gone| gone.uid.as_str()).collect::<Vec<_>>(), ["one"]);
+        requests.replace(Operation::Backup, vec![request("two", "orders")]);
         assert_eq!(names(&requests, &database("orders", "d")), ["restore", "two"]);
         assert!(names(&requests, &database("other", "d")).is_empty());
     }
@@ -260,6 +279,28 @@ mod tests {
         requests.apply(KnownRequest { database_uid: Some("old".into()), ..request("final", "orders") });
         assert_eq!(names(&requests, &database("orders", "old")), ["final"]);
         assert!(names(&requests, &database("orders", "new")).is_empty());
+    }
+
+    #[test]
+    fn a_backup_that_is_complete_is_a_source_and_wakes_those_who_wait_for_it() {
+        let from: RestoreSource = serde_json::from_value(serde_json::json!({"backup": "nightly"})).unwrap();
+        let restore =
+            |uid: &str, from| KnownRequest { operation: Operation::Restore, from, ..request(uid, "copy") };
+        let mut requests = Requests::default();
+        requests.apply(restore("waits", Some(from.clone())));
+        requests.apply(restore("waits-for-another", None));
+        requests.apply(KnownRequest { completed: true, ..restore("done", Some(from.clone())) });
+        requests
+            .apply(KnownRequest { namespace: "elsewhere".into(), ..restore("there", Some(from.clone())) });
+        let mut backup = KnownRequest { name: "nightly".into(), ..request("b-1", "orders") };
+        requests.apply(backup.clone());
+        assert_eq!(requests.complete_source("shop", Some(&from)), None);
+        backup.completed = true;
+        requests.apply(backup.clone());
+        assert_eq!(requests.complete_source("shop", Some(&from)).as_deref(), Some("b-1"));
+        assert_eq!(requests.complete_source("elsewhere", Some(&from)), None);
+        let woken: Vec<_> = requests.restores_of(&backup).map(|restore| restore.uid.as_str()).collect();
+        assert_eq!(woken, ["waits"]);
     }
 
     #[test]

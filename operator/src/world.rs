@@ -233,6 +233,7 @@ mod tests {
             attempt: 1,
             retry: None,
             reconcile: None,
+            source: None,
             image: String::new(),
             state: JobState::Suspended,
         }

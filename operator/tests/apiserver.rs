@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use db_operator::announce::Announcements;
 use db_operator::controller::{Context, reconcile, reconcile_backup};
 use db_operator::decide::Launch;
 use db_operator::error::LaunchError;
@@ -22,7 +23,7 @@ use db_operator::launch::launch;
 use db_operator::report::Voice;
 use db_operator::requests::KnownRequest;
 use db_operator::room::Limits;
-use db_operator::watch::wait_for_kinds;
+use db_operator::watch::{Change, wait_for_kinds};
 use driver_api::api::{Backup, Database, DriverRegistration};
 use driver_api::lifecycle::Operation;
 use futures::channel::mpsc;
@@ -135,7 +136,13 @@ fn settings() -> Settings {
 }
 
 fn create_job() -> Job {
-    let launch = Launch { operation: Operation::Create, request: None, attempt: 1, after_lost_work: false };
+    let launch = Launch {
+        operation: Operation::Create,
+        request: None,
+        source: None,
+        attempt: 1,
+        after_lost_work: false,
+    };
     job::build(&database(false), &driver(), &launch, &StoreKeys::default(), &settings())
 }
 
@@ -434,6 +441,42 @@ async fn other_refusals_do_not_look_like_a_terminating_namespace() {
     let server = ApiServer::answering([refusal(403, "Forbidden", "namespace shop is being terminated", "")]);
     let error = launch(server.client(), &create_job()).await.unwrap_err();
     assert!(matches!(error, LaunchError::Refused { .. }), "{error}");
+}
+
+/// A Backup of the Database `source`, of which this operator knows nothing else.
+fn backup(phase: &str) -> KnownRequest {
+    let backup = json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "source"},
+        "metadata": {"name": "nightly", "namespace": "shop", "uid": "b-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"phase": phase},
+    });
+    KnownRequest::of_backup(serde_json::from_value(backup).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_for_a_backup_of_another_database_is_looked_at_when_it_is_complete() {
+    let restore = json!({
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Restore",
+        "metadata": {"name": "back", "namespace": "shop", "uid": "r-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"database": "orders", "from": {"backup": "nightly"}},
+    });
+    let restore = KnownRequest::of_restore(serde_json::from_value(restore).unwrap()).unwrap();
+    let mut from_backup = database(false);
+    from_backup.spec.restore_from = serde_json::from_value(json!({"backup": "nightly"})).unwrap();
+    for (database, restores) in [(database(false), vec![restore]), (from_backup, Vec::new())] {
+        let mut context = operator(&ApiServer::default(), &database);
+        let (wake, mut woken) = mpsc::unbounded();
+        Arc::get_mut(&mut context).unwrap().wake = wake;
+        context.world().requests.replace(Operation::Restore, restores);
+        let announcements = Announcements::default();
+        let mut is_woken_by = |phase| {
+            announcements.take(Operation::Backup, Change::Applied(backup(phase)), &context);
+            woken.try_recv().is_ok()
+        };
+        assert!(!is_woken_by("BackingUp"));
+        assert!(is_woken_by("Completed"));
+        assert!(!is_woken_by("Completed"), "nothing is new");
+    }
 }
 
 #[tokio::test]

@@ -109,11 +109,13 @@ fn job(database: &Database, driver: &DriverRegistration, operation: Operation) -
         name: "nightly".to_owned(),
         uid: "b-1".to_owned(),
         retry: Some("tuesday".to_owned()),
+        source: None,
     });
     let backup = deleted_backup();
     let object =
         if operation == Operation::DeleteBackup { Guarded::from(&backup) } else { Guarded::from(database) };
-    let launch = Launch { operation, request, attempt: 2, after_lost_work: false };
+    let source = (operation == Operation::Restore).then(|| "b-9".to_owned());
+    let launch = Launch { operation, request, source, attempt: 2, after_lost_work: false };
     // Whoever deletes a backup need not read it.
     let keys = match operation {
         Operation::DeleteBackup => StoreKeys { decryption_key: None, ..keys() },
@@ -234,6 +236,7 @@ fn a_job_is_read_back_as_what_was_launched() {
         let of_request = matches!(operation, Operation::Backup | Operation::Restore);
         assert_eq!(known.retry.as_deref(), Some(if of_request { "tuesday" } else { "monday" }));
         assert_eq!(known.request.as_deref(), of_request.then_some("b-1"));
+        assert_eq!(known.source.as_deref(), (operation == Operation::Restore).then_some("b-9"));
         let name: JobName = known.name.parse().unwrap();
         let subject = if of_request { Subject::request("b-1") } else { Subject::Generation(3) };
         assert_eq!(name, JobName { operation, subject, attempt: 2 });

@@ -89,7 +89,7 @@ fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
 }
 
 fn request(operation: Operation) -> Request {
-    Request { operation, name: "request".to_owned(), uid: "u-1".to_owned(), retry: None }
+    Request { operation, name: "request".to_owned(), uid: "u-1".to_owned(), retry: None, source: None }
 }
 
 /// What a real object in that phase is about.

@@ -1,13 +1,15 @@
 //! The operation `backup`, and what it shares with the final backup.
 
-use tracing::info;
+use std::fmt::Display;
+
+use tracing::{info, warn};
 
 use super::Run;
 use super::progress::{size, while_reporting};
 use super::request::Request;
 use super::{credentials, target};
 use crate::api::{Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Target};
-use crate::driver::{Driver, Presence, Server, Target};
+use crate::driver::{Driver, Presence, Target};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::lifecycle::Operation;
 use crate::names::sha256;
@@ -100,7 +102,7 @@ pub(super) fn location(run: &Run<'_>, id: &str) -> String {
 }
 
 /// What is not on the server, or not ours, cannot be backed up.
-pub(super) fn check_is_there(presence: &Presence, server: &Server, database: &Target) -> Result<()> {
+pub(super) fn check_is_there(presence: &Presence, server: &impl Display, database: &Target) -> Result<()> {
     match presence {
         Presence::Ours { database: true, .. } => Ok(()),
         Presence::Ours { database: false, .. } | Presence::Absent | Presence::Foreign { .. } => {
@@ -183,7 +185,8 @@ impl Kept {
         }
     }
 
-    /// Dumps the database, unless an earlier run has. Answers the manifest, which is in the store then.
+    /// Dumps the database, unless an earlier run has, to the same recipients. Answers the manifest, which is in
+    /// the store then.
     pub(super) async fn dump<D: Driver>(
         &self,
         driver: &D,
@@ -193,13 +196,25 @@ impl Kept {
         request: &mut Request<Backup>,
     ) -> Result<Manifest> {
         if let Some(manifest) = self.manifest(run).await? {
-            info!(location = self.location, "an earlier run has written this backup");
-            return Ok(manifest);
+            if manifest.is_encrypted_to(&self.recipients)? {
+                info!(location = self.location, "an earlier run has written this backup");
+                return Ok(manifest);
+            }
+            // The lock still holds, so no other run has dropped the database meanwhile.
+            let present = driver.observe(session, database, None).await?;
+            check_is_there(&present, &run.server_name::<D>(), database)?;
+            warn!(location = self.location, "the backup is not encrypted as spec.backupTo says: removing it");
+            self.store.delete(&self.location).await?;
         }
         let upload = self.store.begin(&self.location, None, &self.recipients).await?;
         let destination = self.store.url(&self.location);
-        // A final backup that got damaged is made anew, and its record was complete before.
-        let phase = if request.is_completed() { BackupPhase::Completed } else { BackupPhase::BackingUp };
+        let mut phase = BackupPhase::BackingUp;
+        if request.is_completed() {
+            // A final backup that got damaged or lost. A phase does not go back, so the condition says it.
+            phase = BackupPhase::Completed;
+            let said = ("BackingUp", "what was stored is not there any more: it is made anew");
+            request.begin(phase, said, |_| {}).await?;
+        }
         request.advance(phase, |status| status.destination = Some(destination.clone())).await?;
         info!(database = database.name, destination, "writing the backup");
         let identity = BackupIdentity {
@@ -231,7 +246,7 @@ impl Kept {
         if completed.is_err() {
             // What is left all the same, the next attempt ends.
             if let Err(error) = upload.abort().await {
-                tracing::warn!(error = error.chain(), "cannot end the uploads");
+                warn!(error = error.chain(), "cannot end the uploads");
             }
         }
         completed

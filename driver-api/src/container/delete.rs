@@ -1,6 +1,6 @@
 //! The operations that let an object go: `delete` and `release`.
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Run;
 use super::binding::BindingSecret;
@@ -26,11 +26,14 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     run.hide(&server.admin.password);
     let target = run.target::<D>();
     let mut session = driver.connect(&server, &target).await?;
-    // Under the lock: a create that is still alive could hand the login out meanwhile.
-    if intent == Intent::BackupThenDelete && may_hold_rows::<D>(run).await? {
-        final_backup::check_exists(run).await?;
-    }
     let before = driver.observe(&mut session, &target, None).await?;
+    // Under the lock: a create that is still alive could hand the login out meanwhile.
+    if intent == Intent::BackupThenDelete
+        && may_hold_rows::<D>(run).await?
+        && let Err(error) = final_backup::check_exists(run).await
+    {
+        return Err(back_up_again(run, &before, error).await?);
+    }
     if !matches!(before, Presence::Ours { .. }) {
         run.check_begun_here(&server)?;
     }
@@ -53,8 +56,7 @@ pub(super) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         Presence::Absent => info!(database = target.name, %server, "nothing is left on the server"),
         Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
     }
-    run.record.advance(DatabasePhase::Deleted).await?;
-    run.record.release().await
+    end(run, intent).await
 }
 
 /// Whether an application may have written rows: the database was complete once, or its login was handed out
@@ -73,6 +75,22 @@ async fn may_hold_rows<D: Driver>(run: &mut Run<'_>) -> Result<bool> {
     Ok(false)
 }
 
+/// Has a final backup that is not in the store any more made anew. Answers why the drop does not go on.
+///
+/// Only in the phase before the deletion is claimed: from then on nobody knows how much of the database is left.
+async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: DriverError) -> Result<DriverError> {
+    let is_lost = matches!(error.kind(), ErrorKind::BackupMissing | ErrorKind::BackupDamaged);
+    let is_whole = matches!(before, Presence::Ours { database: true, .. })
+        && run.record.live().phase() == Some(DatabasePhase::BackupBeforeDeleteCompleted);
+    if !(is_lost && is_whole) {
+        return Ok(error);
+    }
+    warn!(error = error.chain(), "the final backup is lost, and the database is there still");
+    run.record.advance(DatabasePhase::BackupBeforeDeleteRequested).await?;
+    let message = "the final backup was lost after it was verified: it is made anew";
+    Ok(DriverError::new(ErrorKind::Superseded, message).with_source(error))
+}
+
 /// Leaves the database where it is. The server is not asked: it may be gone for good.
 async fn retain<D: Driver>(run: &mut Run<'_>) -> Result<()> {
     let server = run.server_name::<D>();
@@ -80,7 +98,15 @@ async fn retain<D: Driver>(run: &mut Run<'_>) -> Result<()> {
     run.record.claim(DatabasePhase::DeletionRequested, &server, &database).await?;
     run.record.advance(DatabasePhase::DeletionInProgress).await?;
     info!(database, server, "the database stays on the server, as spec.deletionPolicy says");
+    end(run, Intent::Retain).await
+}
+
+/// Lets the object go, and before it what waits for a final backup that its owner has given up.
+async fn end(run: &mut Run<'_>, intent: Intent) -> Result<()> {
     run.record.advance(DatabasePhase::Deleted).await?;
+    if intent != Intent::BackupThenDelete && run.record.was_created() {
+        final_backup::give_up(run).await?;
+    }
     run.record.release().await
 }
 

@@ -1,9 +1,12 @@
 //! The operation `backup-before-delete`: lock out, dump, verify. Only then may `delete` drop.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Run;
@@ -12,15 +15,18 @@ use super::credentials;
 use super::report::kubernetes;
 use super::request::Request;
 use crate::api::{
-    Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, DatabasePhase, MANAGED_BY, MANAGED_BY_LABEL,
-    UID_LABEL,
+    Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, BackupStatus, Conditions, DatabasePhase,
+    MANAGED_BY, MANAGED_BY_LABEL, READY, UID_LABEL,
 };
-use crate::driver::Driver;
+use crate::driver::{Driver, Target};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::names::short_hash;
 
 /// Longest name that the final Backup takes from its Database. An object's name has 253 characters at most.
 const LONGEST_NAME: usize = 230;
+
+/// How often the session that holds the lock is looked at while the backup is read back.
+const LOCK_CHECK: Duration = Duration::from_secs(15);
 
 /// Writes and verifies the final backup. From the moment that the logins are locked out, they stay so: the
 /// object is being deleted, and a row that came later would be lost.
@@ -62,7 +68,9 @@ async fn lock_out_dump_verify<D: Driver>(
     info!(database = database.name, "locked the logins out");
     run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
     let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
-    if let Err(error) = kept.store().verify(kept.location(), &manifest, None).await {
+    let reading = kept.store().verify(kept.location(), &manifest, None);
+    let verified = while_locked(driver, &mut session, &database, reading).await?;
+    if let Err(error) = verified {
         if error.kind() == ErrorKind::BackupDamaged {
             // Another run may have made it anew since, and even have dropped the database.
             run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
@@ -80,18 +88,57 @@ async fn lock_out_dump_verify<D: Driver>(
     run.record.advance(DatabasePhase::BackupBeforeDeleteCompleted).await
 }
 
+/// Does `work`, and looks meanwhile and at its end whether the session is there that holds the lock: without it
+/// another run may be at work. To be asked also keeps a session from being ended as idle.
+async fn while_locked<D: Driver, T>(
+    driver: &D,
+    session: &mut D::Session,
+    database: &Target,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        let done = timeout(LOCK_CHECK, &mut work).await;
+        driver.observe(session, database, None).await?;
+        if let Ok(done) = done {
+            return Ok(done);
+        }
+    }
+}
+
 /// Where the final backup is, whatever any object says: it follows from the uid of the Database alone.
 fn final_location(run: &Run<'_>) -> String {
     location(run, &format!("final-{}", run.assignment.uid))
 }
 
+fn record_name(run: &Run<'_>) -> String {
+    let mut name = run.assignment.database.clone();
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    format!("{name}-final-{}", short_hash(&run.assignment.uid, 8))
+}
+
+/// Says on the Backup that records the final backup, if there is one, that the owner has given it up, so that nobody
+/// waits for it.
+pub(super) async fn give_up(run: &Run<'_>) -> Result<()> {
+    let namespace = &run.assignment.namespace;
+    let found: Option<Request<Backup>> =
+        Request::load(run.client.clone(), namespace, &record_name(run), None).await?;
+    let Some(mut record) = found else { return Ok(()) };
+    let is_ready = |status: &BackupStatus| status.conditions.is_true(READY);
+    if !record.live().status.as_ref().is_some_and(is_ready) {
+        let policy = run.record.live().spec.deletion_policy();
+        let message = format!(
+            "the Database was deleted with spec.deletionPolicy {policy:?}, which asks for no final backup: delete this Backup when you have seen it"
+        );
+        record.failed(BackupPhase::Starting, ErrorKind::Superseded, &message).await;
+    }
+    Ok(())
+}
+
 /// The Backup that records the final backup. It is made where it is missing.
 #[expect(clippy::disallowed_methods, reason = "this is the one Backup that a driver makes")]
 async fn record_of(run: &Run<'_>) -> Result<Request<Backup>> {
-    let assignment = run.assignment;
-    let mut name = assignment.database.clone();
-    name.truncate(name.floor_char_boundary(LONGEST_NAME));
-    let name = format!("{name}-final-{}", short_hash(&assignment.uid, 8));
+    let (assignment, name) = (run.assignment, record_name(run));
     let found = Request::load(run.client.clone(), &assignment.namespace, &name, None).await?;
     if let Some(found) = found {
         return Ok(found);

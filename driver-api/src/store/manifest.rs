@@ -1,11 +1,13 @@
 //! What a backup says about itself.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::keys::Recipients;
 use crate::dump::{Description, Stream};
 use crate::error::{DriverError, ErrorKind, Result};
 
@@ -140,6 +142,17 @@ impl Manifest {
         serde_json::to_vec_pretty(self).map_err(|error| {
             DriverError::new(ErrorKind::Internal, "cannot write the manifest: report this").with_source(error)
         })
+    }
+
+    /// Whether it is encrypted to just those `recipients`; to none of them means not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a recipient that cannot be.
+    pub(crate) fn is_encrypted_to(&self, recipients: &[String]) -> Result<bool> {
+        let wanted = Recipients::parse(recipients)?.texts();
+        let is = self.encryption.iter().flat_map(|encryption| &encryption.recipients);
+        Ok(is.collect::<BTreeSet<_>>() == wanted.iter().collect())
     }
 
     /// The stream of that name.

@@ -27,7 +27,9 @@ pub struct MemoryServer(Arc<Mutex<Contents>>);
 struct Contents {
     databases: BTreeMap<String, Stored>,
     logins: BTreeMap<String, (Mark, String)>,
-    locks: BTreeSet<String>,
+    // By which session each database is locked.
+    locks: BTreeMap<String, u64>,
+    sessions: u64,
     locked_out: BTreeSet<String>,
     refusal: Option<(ErrorKind, String)>,
 }
@@ -55,11 +57,22 @@ pub struct MemoryParameters {
 pub struct MemorySession {
     server: MemoryServer,
     locked: String,
+    number: u64,
 }
 
 impl Drop for MemorySession {
     fn drop(&mut self) {
-        self.server.contents().locks.remove(&self.locked);
+        let (locked, number) = (&self.locked, self.number);
+        self.server.contents().locks.retain(|database, holder| database != locked || *holder != number);
+    }
+}
+
+impl MemorySession {
+    fn check_alive(&self, contents: &Contents) -> Result<()> {
+        if contents.locks.get(&self.locked) == Some(&self.number) {
+            return Ok(());
+        }
+        Err(DriverError::new(ErrorKind::Unreachable, "the session has ended"))
     }
 }
 
@@ -118,6 +131,11 @@ impl MemoryServer {
         self.contents().refusal = refusal;
     }
 
+    /// Ends every session, and with it its lock.
+    pub fn end_sessions(&self) {
+        self.contents().locks.clear();
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,19 +154,23 @@ impl Driver for MemoryDriver {
         if let Some((kind, message)) = contents.refusal.clone() {
             return Err(DriverError::new(kind, message));
         }
-        if !contents.locks.insert(database.name.clone()) {
+        if contents.locks.contains_key(&database.name) {
             return Err(DriverError::new(ErrorKind::Busy, format!("another run works on {}", database.name)));
         }
-        Ok(MemorySession { server: self.server.clone(), locked: database.name.clone() })
+        contents.sessions += 1;
+        let number = contents.sessions;
+        contents.locks.insert(database.name.clone(), number);
+        Ok(MemorySession { server: self.server.clone(), locked: database.name.clone(), number })
     }
 
     async fn observe(
         &self,
-        _: &mut MemorySession,
+        session: &mut MemorySession,
         database: &Target,
         desired: Option<&Desired<MemoryParameters>>,
     ) -> Result<Presence> {
         let contents = self.server.contents();
+        session.check_alive(&contents)?;
         let stored = contents.databases.get(&database.name);
         let login = contents.logins.get(&database.active_login);
         let is_ours = |mark: Option<&Mark>| mark == Some(&database.mark);
@@ -176,12 +198,13 @@ impl Driver for MemoryDriver {
 
     async fn ensure_present(
         &self,
-        _: &mut MemorySession,
+        session: &mut MemorySession,
         database: &Target,
         desired: &Desired<MemoryParameters>,
     ) -> Result<()> {
         {
             let mut contents = self.server.contents();
+            session.check_alive(&contents)?;
             let password = desired.login.password.expose().to_owned();
             contents.logins.insert(database.active_login.clone(), (database.mark.clone(), password));
         }
@@ -194,9 +217,10 @@ impl Driver for MemoryDriver {
         Ok(())
     }
 
-    async fn ensure_absent(&self, _: &mut MemorySession, database: &Target) -> Result<()> {
+    async fn ensure_absent(&self, session: &mut MemorySession, database: &Target) -> Result<()> {
         {
             let mut contents = self.server.contents();
+            session.check_alive(&contents)?;
             contents.databases.retain(|name, stored| {
                 name != &database.name || stored.mark.as_ref() != Some(&database.mark)
             });
@@ -207,8 +231,10 @@ impl Driver for MemoryDriver {
         Ok(())
     }
 
-    async fn lock_out(&self, _: &mut MemorySession, database: &Target) -> Result<()> {
-        self.server.contents().locked_out.insert(database.active_login.clone());
+    async fn lock_out(&self, session: &mut MemorySession, database: &Target) -> Result<()> {
+        let mut contents = self.server.contents();
+        session.check_alive(&contents)?;
+        contents.locked_out.insert(database.active_login.clone());
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What a dump of this driver holds: the names of its streams, and what a load must know of them.
 
+use std::collections::BTreeSet;
+
 use driver_api::dump::Description;
 use driver_api::{DriverError, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ pub(crate) const BY_HAND: &str = "psql";
 pub(crate) struct Contents {
     /// The roles that statements of the dump may name.
     pub(crate) roles: Roles,
+    /// Other roles of the server that they name too. An older dump does not say it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) other_roles: BTreeSet<String>,
     /// The encoding of the database.
     pub(crate) encoding: String,
     /// There is a schema `public`; a tenant may drop it.
@@ -67,6 +72,11 @@ impl Roles {
             group: layout.group.clone(),
             logins: [layout.active.clone(), layout.standby.clone()],
         }
+    }
+
+    /// Whether a role is one of this database.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.in_other(name, self).is_some()
     }
 
     /// What a role of this database is called in another one.

@@ -1,6 +1,6 @@
 //! A dump: the schema as `pg_dump` writes it, and the rows by sessions of our own, all of one snapshot.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use driver_api::Result;
@@ -22,20 +22,23 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
     let with_rows: Vec<Table> = tables.into_iter().filter(|table| table.has_rows).collect();
     let bytes: i64 = with_rows.iter().map(|table| table.bytes).sum();
     sink.expect(bytes.unsigned_abs());
-    let contents = Contents {
+    let mut contents = Contents {
         roles: Roles::of(layout),
+        other_roles: BTreeSet::new(),
         encoding,
         has_public,
         tables: with_rows.iter().map(Table::stream).collect(),
     };
     let tool_version = before.version();
 
-    before.write(sink.open(by_hand(BEFORE_DATA)).await?).await?;
+    let mut named = before.write(sink.open(by_hand(BEFORE_DATA)).await?, &contents.roles).await?;
     let queue = Mutex::new(VecDeque::from(with_rows));
     tokio::try_join!(rows(&first, &queue, sink), rows(&second, &queue, sink))?;
-    large_objects::write(&first.talk, sink).await?;
+    named.extend(large_objects::write(&first.talk, sink).await?);
     sequences::write(&first.talk, sink).await?;
-    after.write(sink.open(by_hand(AFTER_DATA)).await?).await?;
+    named.extend(after.write(sink.open(by_hand(AFTER_DATA)).await?, &contents.roles).await?);
+    named.retain(|role| !contents.roles.has(role));
+    contents.other_roles = named;
     views::write(&first.talk, sink).await?;
 
     // Both must still see the snapshot, and with them the locks have held all the time.

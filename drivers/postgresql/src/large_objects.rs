@@ -2,6 +2,8 @@
 //!
 //! `pg_dump` writes them too, in another section in each version, and all else of that section with them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
@@ -28,21 +30,24 @@ const LIST: &str = "SELECT m.oid, obj_description(m.oid, 'pg_largeobject'), \
 
 const READ: &str = "SELECT lo_get($1, $2, $3)";
 
-/// Writes the large objects, where there are any.
-pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<()> {
+/// Writes the large objects, where there are any. Answers which roles that names.
+pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<BTreeSet<String>> {
+    let mut named = BTreeSet::new();
     let mut page = list(talk, 0).await?;
     if page.is_empty() {
-        return Ok(());
+        return Ok(named);
     }
     let info = StreamInfo { name: LARGE_OBJECTS.to_owned(), restore_with: BY_HAND.to_owned() };
     let mut writer = sink.open(info).await?;
     while let Some(last) = page.last().map(|object| object.oid) {
         for object in &page {
             object.write(talk, &mut writer).await?;
+            named.extend(object.grants.iter().filter_map(|(_, role)| role.clone()));
         }
         page = list(talk, last).await?;
     }
-    writer.finish(None).await
+    writer.finish(None).await?;
+    Ok(named)
 }
 
 struct LargeObject {

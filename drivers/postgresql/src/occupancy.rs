@@ -2,10 +2,14 @@
 
 use driver_api::dump::{Description, Occupancy};
 use driver_api::{DriverError, ErrorKind, Result};
+use tokio_postgres::types::Type;
 
 use crate::contents::{self, Contents};
 use crate::driver::Session;
 use crate::layout::Layout;
+use crate::mover::Mover;
+use crate::sql::{Ident, data};
+use crate::tables;
 
 // All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
 const FOUND: &str = "WITH ours(nsp, name) AS (SELECT oid, nspname FROM pg_namespace \
@@ -40,11 +44,47 @@ pub(crate) async fn check(
             ),
         ));
     }
-    Contents::of(description)?;
+    check_roles(session, &Contents::of(description)?).await?;
     let inside = session.dialer.enter(&layout.database).await?;
     let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
-    let Some(row) = rows.first() else { return Ok(Occupancy::Empty) };
+    let Some(row) = rows.first() else { return in_extensions(session, layout).await };
     let (first, count): (String, i64) = (inside.cell(row, 0)?, inside.cell(row, 1)?);
     let what = if count > 1 { format!("{first} and {} more", count - 1) } else { first };
     Ok(Occupancy::Occupied { what })
+}
+
+const MISSING: &str = "SELECT name FROM unnest($1) name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY name";
+
+/// Fails where a statement of the dump would, because it names a role that the server does not have.
+async fn check_roles(session: &Session, contents: &Contents) -> Result<()> {
+    let needed: Vec<&String> = contents.other_roles.iter().collect();
+    let rows = session.talk.rows(MISSING, &[(&needed, Type::TEXT_ARRAY)], "cannot look for roles").await?;
+    let missing = rows.iter().map(|row| session.talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let Some(first) = missing.first() else { return Ok(()) };
+    Err(DriverError::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the dump gives rights to {}, and {} has no such role: create it there (CREATE ROLE {}), which is enough, and have it tried again with the annotation db.isotoma.com/retry",
+            missing.join(", "),
+            session.talk.place(),
+            Ident::new(first)
+        ),
+    ))
+}
+
+/// Looks for rows that the tenant has put into tables of extensions: those that a dump would hold. They are read with
+/// the tenant's rights, as by a dump.
+async fn in_extensions(session: &Session, layout: &Layout) -> Result<Occupancy> {
+    let mover = Mover::reading(session, layout).await?;
+    let tables = tables::list(&mover.talk, false).await?;
+    for table in tables.iter().filter(|table| table.has_rows) {
+        let Some(condition) = &table.condition else { continue };
+        let name = format!("{}.{}", table.schema, table.name);
+        let query = data::first_row(&table.qualified(), condition);
+        let rows = mover.talk.rows(query.text(), &[], &format!("cannot look into table {name}")).await?;
+        if !rows.is_empty() {
+            return Ok(Occupancy::Occupied { what: format!("rows in table {name} of an extension") });
+        }
+    }
+    Ok(Occupancy::Empty)
 }

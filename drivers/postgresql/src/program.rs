@@ -1,5 +1,6 @@
 //! `pg_dump`, which writes the statements that make the schema.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,8 +13,10 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::connect::Dialer;
+use crate::contents::Roles;
 use crate::layout::Layout;
-use crate::libpq;
+use crate::statements::Splitter;
+use crate::{libpq, rewrite};
 
 /// Where Debian has the programs, one folder a major version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
@@ -113,15 +116,23 @@ impl Program {
         format!("pg_dump {}", line.and_then(|line| line.split_whitespace().next()).unwrap_or("unknown"))
     }
 
-    /// Writes all of its output. The stream is finished only where the program says that it is whole.
-    pub(crate) async fn write<W: Writer>(mut self, mut writer: W) -> Result<()> {
+    /// Writes all of its output. The stream is finished only where the program says that it is whole. Answers which
+    /// roles its statements name.
+    pub(crate) async fn write<W: Writer>(mut self, mut writer: W, own: &Roles) -> Result<BTreeSet<String>> {
+        let (mut splitter, mut named) = (Splitter::default(), BTreeSet::new());
         let mut chunk = std::mem::take(&mut self.begin);
         while !chunk.is_empty() {
+            splitter.push(&chunk);
+            // What is no statement is for the load to refuse.
+            while let Ok(Some(statement)) = splitter.next() {
+                named.extend(rewrite::roles_named(&statement, own));
+            }
             writer.write(chunk).await?;
             chunk = self.chunk().await?;
         }
         self.end().await?;
-        writer.finish(None).await
+        writer.finish(None).await?;
+        Ok(named)
     }
 
     /// The next bytes, as many as there are up to a chunk; none at the end.
@@ -267,7 +278,9 @@ mod tests {
         let program = Program::spawn(command, "cannot dump".to_owned(), Vec::new()).await?;
         let sink = MemorySink::default();
         let info = StreamInfo { name: "s".to_owned(), restore_with: String::new() };
-        program.write(sink.open(info).await?).await?;
+        let login = || "x".to_owned();
+        let own = Roles { owner: login(), group: login(), logins: [login(), login()] };
+        program.write(sink.open(info).await?, &own).await?;
         Ok(sink)
     }
 

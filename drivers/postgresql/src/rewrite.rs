@@ -31,7 +31,7 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
         .collect();
     let words = leading_words(&parts);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let roles = match words.as_slice() {
+    match words.as_slice() {
         // The session's own limits hold; who it is does not change.
         ["set", name, ..] if name.ends_with("_timeout") => return None,
         ["set" | "reset", "session", "authorization", ..] | ["comment", "on", "extension", ..] => {
@@ -39,18 +39,13 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
         }
         ["create", "extension", ..] if is_among(&facts.extensions, &parts) => return None,
         ["create", "schema", ..] if is_among(&facts.schemas, &parts) => return None,
-        ["grant", ..] => roles_after(&parts, 0, "to", &[]),
-        ["revoke", ..] => roles_after(&parts, 0, "from", &[]),
-        ["create", "policy", ..] => roles_after(&parts, 0, "to", &["using", "with"]),
-        ["create", "user", "mapping", ..] => roles_after(&parts, 3, "for", &["server"]),
-        ["alter", "default", "privileges", ..] => {
-            let mut roles = roles_after(&parts, 3, "role", &["in", "grant", "revoke"]);
-            roles.extend(roles_after(&parts, 3, "to", &[]));
-            roles.extend(roles_after(&parts, 3, "from", &[]));
-            roles
-        }
-        _ => return Some(statement.to_owned()),
-    };
+        ["alter", "default", "privileges", ..] if is_about_others(&parts, &facts.source) => return None,
+        _ => {}
+    }
+    let roles = places_of_roles(&words, &parts);
+    if roles.is_empty() {
+        return Some(statement.to_owned());
+    }
     let mut text = String::with_capacity(statement.len());
     for (at, (kind, token)) in tokens.iter().enumerate() {
         let name = roles.contains(&at).then(|| lexer::name(*kind, token)).flatten();
@@ -60,6 +55,48 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// The roles that a load needs for a statement. `pg_dump` writes each of them in quotes.
+pub(crate) fn roles_named(statement: &str, own: &Roles) -> Vec<String> {
+    let parts: Vec<Part<'_>> = lexer::tokens(statement)
+        .filter(|(kind, _)| *kind != Kind::Space)
+        .enumerate()
+        .map(|(at, (kind, text))| (at, kind, text))
+        .collect();
+    let words = leading_words(&parts);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    if words.starts_with(&["alter", "default", "privileges"]) && is_about_others(&parts, own) {
+        return Vec::new();
+    }
+    let places = places_of_roles(&words, &parts);
+    let names = places.iter().filter_map(|place| parts.get(*place)).filter(|part| part.1 == Kind::Name);
+    names.filter_map(|(_, kind, text)| lexer::name(*kind, text)).collect()
+}
+
+/// Whether default privileges are of what somebody else makes. They are not the tenant's, who may not set them.
+fn is_about_others(parts: &[Part<'_>], own: &Roles) -> bool {
+    let makers = roles_after(parts, 3, "role", &["in", "grant", "revoke"]);
+    let names =
+        parts.iter().filter(|part| makers.contains(&part.0)).filter_map(|part| lexer::name(part.1, part.2));
+    names.into_iter().any(|name| !own.has(&name))
+}
+
+/// The places of the names of roles in a statement.
+fn places_of_roles(words: &[&str], parts: &[Part<'_>]) -> Vec<usize> {
+    match words {
+        ["grant", ..] => roles_after(parts, 0, "to", &[]),
+        ["revoke", ..] => roles_after(parts, 0, "from", &[]),
+        ["create", "policy", ..] => roles_after(parts, 0, "to", &["using", "with"]),
+        ["create", "user", "mapping", ..] => roles_after(parts, 3, "for", &["server"]),
+        ["alter", "default", "privileges", ..] => {
+            let mut roles = roles_after(parts, 3, "role", &["in", "grant", "revoke"]);
+            roles.extend(roles_after(parts, 3, "to", &[]));
+            roles.extend(roles_after(parts, 3, "from", &[]));
+            roles
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Says what a statement is about, for an error: its beginning without any string, which may hold a secret.

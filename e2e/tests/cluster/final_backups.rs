@@ -99,7 +99,7 @@ async fn a_database_whose_final_backup_fails_stays_and_goes_on_when_the_cause_is
 async fn no_phase_that_somebody_forges_brings_a_drop_without_a_final_backup() {
     with_namespace("final_forged", async |test| {
         let bucket = Bucket::make(&test).await?;
-        let phases = ["BackupBeforeDeleteCompleted", "DeletionRequested", "Deleted"];
+        let phases = ["DeletionRequested", "Deleted"];
         try_join_all(phases.map(|phase| {
             let (test, bucket) = (&test, &bucket);
             async move {
@@ -115,6 +115,21 @@ async fn no_phase_that_somebody_forges_brings_a_drop_without_a_final_backup() {
         .await?;
         let kept = POSTGRESQL_17.databases(&test.client, &test.prefix()).await?;
         ensure!(kept.len() == phases.len(), "{kept:?}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_final_backup_that_is_not_there_when_it_is_called_complete_is_made_before_the_drop() {
+    with_namespace("final_lost", async |test| {
+        let bucket = Bucket::make(&test).await?;
+        test.create_ready(&database("orders").backup_to(&bucket)).await?;
+        test.forge_phase("orders", "BackupBeforeDeleteCompleted").await?;
+        test.delete("orders").await?;
+        nothing_is_left(&test, POSTGRESQL_17).await?;
+        let last = the_backup(&test).await?;
+        ensure!(last.phase() == Some(driver_api::api::BackupPhase::Completed), "{last:?}");
         Ok(())
     })
     .await;

@@ -32,6 +32,7 @@ fn known(operation: Operation, namespace: &str) -> KnownJob {
         attempt: 1,
         retry: None,
         reconcile: None,
+        source: None,
         image: String::new(),
         state: JobState::Active { since: Timestamp::UNIX_EPOCH, pods: Pods::Ran },
     }

@@ -91,7 +91,7 @@ fn a_permanent_failure_waits_for_a_change_a_wish_or_the_cap() {
     let changed = Facts { generation: 5, ..facts(vec![at(1)]) };
     assert_eq!(attempt(&decide(&changed)), Some(1));
     let wished =
-        Facts { wishes: Wishes { retry: Some("now".into()), reconcile: None }, ..facts(vec![at(1)]) };
+        Facts { wishes: Wishes { retry: Some("now".into()), ..Wishes::default() }, ..facts(vec![at(1)]) };
     assert_eq!(attempt(&decide(&wished)), Some(2));
 }
 
@@ -116,7 +116,13 @@ fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
 fn work_that_is_not_recorded_is_repeated_and_counted() {
     let complete = |seconds| job(1, Progress::Complete { age: Duration::from_secs(seconds) });
     assert_eq!(attempt(&decide(&facts(vec![complete(29)]))), None);
-    let expected = Launch { operation: Operation::Create, request: None, attempt: 2, after_lost_work: true };
+    let expected = Launch {
+        operation: Operation::Create,
+        request: None,
+        source: None,
+        attempt: 2,
+        after_lost_work: true,
+    };
     assert_eq!(decide(&facts(vec![complete(30)])), Decision::Launch(expected));
 }
 
@@ -139,8 +145,13 @@ fn a_job_that_cannot_start_is_noticed_in_time() {
 fn what_was_released_goes_on_being_released() {
     let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
     let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
-    let expected =
-        Launch { operation: Operation::Release, request: None, attempt: 2, after_lost_work: false };
+    let expected = Launch {
+        operation: Operation::Release,
+        request: None,
+        source: None,
+        attempt: 2,
+        after_lost_work: false,
+    };
     assert_eq!(decide(&deleted), Decision::Launch(expected));
     assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
 }
@@ -167,8 +178,13 @@ fn a_job_that_never_begins_does_not_hold_up_the_next_for_ever() {
 
 #[test]
 fn a_request_that_fails_does_not_hold_up_the_others() {
-    let request =
-        |uid: &str, operation| Request { operation, name: uid.into(), uid: uid.into(), retry: None };
+    let request = |uid: &str, operation| Request {
+        operation,
+        name: uid.into(),
+        uid: uid.into(),
+        retry: None,
+        source: None,
+    };
     let failing = JobFact {
         operation: Operation::Restore,
         request: Some("older".into()),
@@ -186,4 +202,76 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
         Decision::Launch(launch) => assert_eq!(launch.request.unwrap().uid, "younger"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
+    let ended = |operation, attempt, progress| JobFact { operation, ..job(attempt, progress) };
+    let saved = |attempt, seconds| {
+        let age = Duration::from_secs(seconds);
+        ended(Operation::BackupBeforeDelete, attempt, Progress::Complete { age })
+    };
+    let refused = |seconds| {
+        let age = Duration::from_secs(seconds);
+        ended(Operation::Delete, 1, Progress::Failed { permanent: true, age })
+    };
+    let in_phase = |phase, jobs| {
+        decide(&Facts {
+            phase: Some(phase),
+            intent: Intent::BackupThenDelete,
+            was_created: true,
+            ..facts(jobs)
+        })
+    };
+    // The refusal may come before Kubernetes knows that the final backup has ended.
+    let again = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 30), refused(31)]);
+    let expected = Launch {
+        operation: Operation::BackupBeforeDelete,
+        request: None,
+        source: None,
+        attempt: 2,
+        after_lost_work: false,
+    };
+    assert_eq!(again, Decision::Launch(expected));
+    let soon = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 29), refused(28)]);
+    assert_eq!(attempt(&soon), None, "what gets lost each time is not made anew without a pause");
+
+    let dropped = |jobs| attempt(&in_phase(DatabasePhase::BackupBeforeDeleteCompleted, jobs));
+    assert_eq!(dropped(vec![saved(1, 60), refused(31), saved(2, 1)]), Some(2));
+    assert_eq!(dropped(vec![saved(1, 60), refused(31)]), None, "nothing is new since it was refused");
+}
+
+#[test]
+fn a_restore_that_failed_for_want_of_its_backup_is_tried_at_once_when_that_is_complete() {
+    let failing = |source: Option<&str>| JobFact {
+        operation: Operation::Restore,
+        request: Some("back".into()),
+        wishes: Wishes { source: source.map(Into::into), ..Wishes::default() },
+        ..failed(6, 1)
+    };
+    let decided = |source: Option<&str>, job| {
+        let request = Request {
+            operation: Operation::Restore,
+            name: "back".into(),
+            uid: "back".into(),
+            retry: None,
+            source: source.map(Into::into),
+        };
+        decide(&Facts {
+            phase: Some(DatabasePhase::Created),
+            current: true,
+            request: Some(request),
+            ..facts(vec![job])
+        })
+    };
+    assert_eq!(attempt(&decided(None, failing(None))), None);
+    match decided(Some("b-1"), failing(None)) {
+        Decision::Launch(launch) => assert_eq!((launch.attempt, launch.source.as_deref()), (7, Some("b-1"))),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        attempt(&decided(Some("b-1"), failing(Some("b-1")))),
+        None,
+        "it is not the backup that it lacks"
+    );
 }

@@ -86,6 +86,7 @@ fn a_job_in_a_strange_namespace_does_not_count() {
         attempt: 1,
         retry: None,
         reconcile: None,
+        source: None,
         image: String::new(),
         state: JobState::Suspended,
     };
@@ -122,9 +123,27 @@ fn a_clock_that_is_behind_makes_nothing_old() {
 
 #[test]
 fn only_a_new_value_is_a_wish() {
-    let wishes = |retry: Option<&str>| Wishes { retry: retry.map(Into::into), reconcile: None };
+    let wishes = |retry: Option<&str>| Wishes { retry: retry.map(Into::into), ..Wishes::default() };
     assert!(wishes(Some("b")).is_new_since(&wishes(Some("a"))));
     assert!(wishes(Some("a")).is_new_since(&wishes(None)));
     assert!(!wishes(Some("a")).is_new_since(&wishes(Some("a"))));
     assert!(!wishes(None).is_new_since(&wishes(Some("a"))), "removing an annotation asks for nothing");
+}
+
+#[test]
+fn a_backup_that_is_complete_is_a_wish_of_what_is_to_be_made_from_it() {
+    let mut requests = Requests::default();
+    let backup = crate::requests::request("nightly", "other");
+    requests.apply(backup.clone());
+    let mut database = database(&json!({}), &json!({}));
+    database.spec.restore_from = serde_json::from_value(json!({"backup": "nightly"})).unwrap();
+    let source = |database: &Database, requests: &Requests| {
+        Facts::of(database, &[], &Surroundings { requests, ..around(None) }).wishes.source
+    };
+    assert_eq!(source(&database, &requests), None);
+    requests.apply(KnownRequest { completed: true, ..backup });
+    assert_eq!(source(&database, &requests).as_deref(), Some("nightly"));
+    database.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    assert_eq!(source(&database, &requests), None, "nothing is loaded any more");
 }

@@ -84,6 +84,11 @@ fn create(next: &mut World, index: usize, run: Run) -> bool {
 fn delete(next: &mut World, index: usize, run: Run) -> bool {
     match run.step {
         0 => load(next, index) || next.object.is_none_or(|object| !object.guarded),
+        1 if lacks_final_backup(next) => {
+            // What is lost is made anew: nothing can have been dropped yet.
+            let _ = write(next, index, P::BackupBeforeDeleteRequested, |_| {});
+            true
+        }
         1 => write(next, index, P::DeletionRequested, |_| {}).is_none(),
         2 => write(next, index, P::DeletionInProgress, |_| {}).is_none(),
         3 => {
@@ -96,6 +101,15 @@ fn delete(next: &mut World, index: usize, run: Run) -> bool {
         4 => write(next, index, P::Deleted, |_| {}).is_none(),
         _ => release(next, index),
     }
+}
+
+/// Where the deletion is claimed, the real one waits for the owner's word instead.
+fn lacks_final_backup(world: &World) -> bool {
+    let is_due = |object: Object| {
+        let wanted = object.deleted && object.policy == Policy::BackupThenDelete;
+        wanted && object.phase == Some(P::BackupBeforeDeleteCompleted)
+    };
+    world.object.is_some_and(is_due) && !world.final_backup
 }
 
 fn release(next: &mut World, index: usize) -> bool {

@@ -105,6 +105,7 @@ fn turn(seen: Object, pending: Option<Operation>) -> Option<Request> {
         name: String::new(),
         uid: String::new(),
         retry: None,
+        source: None,
     })
 }
 
@@ -188,6 +189,11 @@ pub(crate) fn next(world: &World, faults: bool) -> Vec<World> {
         }
     }
     if faults {
+        // Somebody takes the final backup out of the bucket, before the deletion is claimed.
+        let saved = Some(Some(P::BackupBeforeDeleteCompleted));
+        if world.crashes > 0 && world.final_backup && world.object.map(|object| object.phase) == saved {
+            push(World { final_backup: false, crashes: world.crashes - 1, ..world.clone() });
+        }
         push(World { cached: world.object, ..world.clone() });
         if let Some(object) = world.object {
             if !object.deleted {

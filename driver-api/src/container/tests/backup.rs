@@ -60,6 +60,34 @@ async fn a_backup_whose_manifest_exists_is_adopted_without_a_second_dump() {
 }
 
 #[tokio::test]
+async fn a_backup_that_is_encrypted_to_others_than_the_spec_names_is_made_anew() {
+    let [one, two] = [(), ()].map(|()| age::x25519::Identity::generate().to_public().to_string());
+    for (before, after) in [(vec![], vec![&one]), (vec![&one], vec![&one, &two]), (vec![&one], vec![])] {
+        let stored = Stored::alone(&["one"]).await;
+        stored.encrypt_to(&before);
+        let location = stored.ask_backup("nightly");
+        // The manifest is in the store, and the run dies before it can say so.
+        stored.killed_at(7, Operation::Backup).await;
+        stored.encrypt_to(&after);
+        settle(&stored.world).await;
+        assert_eq!(stored.recipients(&location).await.iter().collect::<Vec<_>>(), after);
+        assert_eq!(
+            (stored.keys().await.len(), stored.ready(Kind::Backup, "nightly").0.as_str()),
+            (2, "True")
+        );
+    }
+    // The same ones in another order are the same.
+    let stored = Stored::alone(&["one"]).await;
+    stored.encrypt_to(&[&one, &two]);
+    stored.ask_backup("nightly");
+    stored.killed_at(7, Operation::Backup).await;
+    let keys = stored.keys().await;
+    stored.encrypt_to(&[&two, &one]);
+    settle(&stored.world).await;
+    assert_eq!(stored.keys().await, keys);
+}
+
+#[tokio::test]
 async fn a_manifest_of_another_database_is_not_adopted() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_backup("nightly");

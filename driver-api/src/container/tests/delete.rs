@@ -20,6 +20,7 @@ async fn delete_drops_first_and_takes_the_finalizer_off_last() {
             "PATCH database status DeletionRequested",
             "PATCH database status DeletionInProgress",
             "PATCH database status Deleted",
+            "GET backup",
             "PATCH database finalizers []",
         ]
     );

@@ -7,7 +7,7 @@ use super::assert_failed;
 use super::backup::of_another_database;
 use super::objects::Kind;
 use super::operator::settle;
-use super::stored::{FINAL, Stored};
+use super::stored::{FINAL, StoreFault, Stored};
 use crate::container::outcome::Outcome;
 use crate::error::ErrorKind;
 use crate::lifecycle::Operation;
@@ -95,12 +95,8 @@ async fn a_final_backup_that_is_damaged_is_made_anew() {
 
 #[tokio::test]
 async fn no_phase_stands_for_a_final_backup() {
-    for phase in ["BackupBeforeDeleteCompleted", "DeletionRequested", "DeletionInProgress", "Deleted"] {
-        let stored = deleted(&["one"]).await;
-        // Nor does a Backup that somebody calls complete.
-        stored.killed_at(3, Operation::BackupBeforeDelete).await;
-        stored.world.api.objects(super::objects::Objects::complete_all);
-        stored.world.api.edit(|database| database["status"]["phase"] = json!(phase));
+    for phase in ["DeletionRequested", "DeletionInProgress", "Deleted"] {
+        let stored = forged(phase).await;
         let outcome = stored.world.run(Operation::Delete).await;
         let message = assert_failed(&outcome, ErrorKind::BackupMissing);
         assert!(message.contains("the database is kept"), "{message}");
@@ -111,21 +107,139 @@ async fn no_phase_stands_for_a_final_backup() {
         assert_eq!(stored.world.run(Operation::Delete).await, Outcome::Done);
         assert_eq!(stored.rows(), None);
     }
+    let stored = forged("BackupBeforeDeleteCompleted").await;
+    assert_made_anew_before_the_drop(&stored).await;
+}
+
+/// A Database in a phase that somebody wrote, beside a Backup that somebody calls complete.
+async fn forged(phase: &str) -> Stored {
+    let stored = deleted(&["one"]).await;
+    stored.killed_at(3, Operation::BackupBeforeDelete).await;
+    stored.world.api.objects(super::objects::Objects::complete_all);
+    stored.world.api.edit(|database| database["status"]["phase"] = json!(phase));
+    stored
+}
+
+/// The drop gives way to another final backup, and comes after it.
+async fn assert_made_anew_before_the_drop(stored: &Stored) {
+    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::Superseded);
+    assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteRequested");
+    assert_eq!(stored.rows().unwrap(), ["one"]);
+    settle(&stored.world).await;
+    assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+    assert_eq!(stored.status(Kind::Backup, &record(stored))["phase"], "Completed");
+    assert_eq!(stored.ready(Kind::Backup, &record(stored)).0, "True");
 }
 
 #[tokio::test]
-async fn a_backup_of_another_database_or_one_that_is_cut_short_is_not_enough_to_drop() {
+async fn a_final_backup_that_is_lost_before_the_drop_is_made_anew() {
+    let shorten = |mut content: Vec<u8>| content.pop().map(|_| content);
+    for (ending, change) in [("manifest.json", None), (".zst", None), (".zst", Some(shorten))] {
+        let stored = saved().await;
+        stored.tamper(ending, |content| change.and_then(|change| change(content))).await;
+        assert_made_anew_before_the_drop(&stored).await;
+    }
+}
+
+#[tokio::test]
+async fn a_final_backup_from_before_encryption_was_asked_for_is_not_what_is_kept() {
+    // The run dies before it says that the Backup is complete, and after.
+    for index in [7, 8] {
+        let stored = deleted(&["one"]).await;
+        stored.killed_at(index, Operation::BackupBeforeDelete).await;
+        assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"], "anybody can read it");
+        let key = age::x25519::Identity::generate().to_public().to_string();
+        stored.encrypt_to(&[&key]);
+        settle(&stored.world).await;
+        assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+        assert_eq!(stored.recipients(FINAL).await, [key]);
+        assert_eq!(stored.keys().await.len(), 2, "nothing is left of the one that anybody can read");
+        assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_final_backup_that_the_owner_has_given_up() {
+    // The run dies before it has claimed the Database, and after.
+    for (index, policy) in [(3, "Delete"), (6, "Delete"), (6, "Retain")] {
+        let stored = deleted(&["one"]).await;
+        stored.killed_at(index, Operation::BackupBeforeDelete).await;
+        stored.world.api.edit(|database| database["spec"]["deletionPolicy"] = json!(policy));
+        settle(&stored.world).await;
+        assert_eq!(stored.world.api.database(), None);
+        let (ready, reason, message) = stored.ready(Kind::Backup, &record(&stored));
+        assert_eq!((ready.as_str(), reason.as_str()), ("False", "Superseded"));
+        assert!(message.contains(&format!("deletionPolicy {policy}")), "{message}");
+        let conditions = &stored.status(Kind::Backup, &record(&stored))["conditions"];
+        let stalled = conditions.as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
+        assert_eq!(stalled["status"], "True");
+    }
+    // One that is complete stays so.
+    let stored = saved().await;
+    stored.world.api.edit(|database| database["spec"]["deletionPolicy"] = json!("Delete"));
+    settle(&stored.world).await;
+    assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_its_lock_does_not_call_the_final_backup_verified() {
+    let seen = saved().await.asked();
+    let read_back = seen.iter().rposition(|line| line.contains("/seg-") && line.starts_with("GET")).unwrap();
+    let stored = deleted(&["one"]).await;
+    stored.fault_at(read_back, StoreFault::LockLost);
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::Unreachable);
+    assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteInProgress");
+    assert_ne!(stored.status(Kind::Backup, &record(&stored))["phase"], "Completed");
+    settle(&stored.world).await;
+    assert_eq!((stored.rows(), stored.dumped(FINAL).await.unwrap()), (None, vec!["one".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_place_for_backups_that_changes_before_the_drop_gets_the_final_backup_too() {
+    let stored = saved().await;
+    let prefix = format!("{}/elsewhere", stored.s3["prefix"].as_str().unwrap().trim_end_matches('/'));
+    stored.world.api.edit(|database| database["spec"]["backupTo"]["s3"]["prefix"] = json!(prefix));
+    settle(&stored.world).await;
+    assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    assert_eq!(stored.keys().await.len(), 4, "two backups of a manifest and a segment each");
+    let status = stored.status(Kind::Backup, &record(&stored));
+    assert_eq!(
+        status["location"]["s3"]["prefix"],
+        json!(prefix),
+        "it says where the one is that is asked for"
+    );
+}
+
+#[tokio::test]
+async fn while_a_final_backup_that_was_lost_is_made_anew_its_record_does_not_call_it_ready() {
+    let stored = saved().await;
+    stored.tamper("manifest.json", |_| None).await;
+    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::Superseded);
+    stored.world.api.fault_at(6, Fault::KilledBefore);
+    assert_eq!(stored.world.try_run(Operation::BackupBeforeDelete).await, None);
+    let (ready, reason, _) = stored.ready(Kind::Backup, &record(&stored));
+    assert_eq!((ready.as_str(), reason.as_str()), ("False", "BackingUp"));
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_with_its_final_backup_does_not_wait_for_another() {
+    let stored = saved().await;
+    stored.tamper("manifest.json", |_| None).await;
+    stored.server().lose("orders");
+    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupMissing);
+    assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteCompleted");
+}
+
+#[tokio::test]
+async fn a_backup_of_another_database_is_not_enough_to_drop() {
     let stored = saved().await;
     stored.tamper("manifest.json", |manifest| Some(of_another_database(&manifest))).await;
-    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupDamaged);
-    assert_eq!(stored.rows().unwrap(), ["one"]);
-
-    for shorten in [|_| None, |mut content: Vec<u8>| content.pop().map(|_| content)] {
-        let stored = saved().await;
-        stored.tamper(".zst", shorten).await;
-        assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupDamaged);
+    for operation in [Operation::Delete, Operation::BackupBeforeDelete, Operation::BackupBeforeDelete] {
+        assert_ne!(stored.world.run(operation).await, Outcome::Done);
         assert_eq!(stored.rows().unwrap(), ["one"]);
     }
+    assert_eq!(stored.world.condition("Ready").unwrap().1, "BackupDamaged");
 }
 
 #[tokio::test]

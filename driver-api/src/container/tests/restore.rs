@@ -110,6 +110,25 @@ async fn a_row_that_comes_between_the_look_and_the_drop_is_not_given_up_unasked(
 }
 
 #[tokio::test]
+async fn a_run_that_has_lost_its_lock_gives_nothing_up() {
+    // After the looks at what is in the database, before the first write to it.
+    for index in [5, 6, 7] {
+        let stored = overwriting().await;
+        let (server, mut request) = (stored.server(), 0);
+        stored.world.api.meanwhile(move || {
+            if request == index {
+                server.end_sessions();
+            }
+            request += 1;
+        });
+        assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::Unreachable);
+        assert_eq!(stored.rows().unwrap(), ["one", "two", "new"], "at request {index}");
+        settle(&stored.world).await;
+        assert_restored(&stored);
+    }
+}
+
+#[tokio::test]
 async fn a_backup_that_is_not_complete_is_not_loaded() {
     let stored = overwriting().await;
     stored.world.api.objects(|objects| {

@@ -30,10 +30,13 @@ pub(super) enum StoreFault {
     Cut,
     /// The request takes effect, and its answer is lost.
     AnswerLost,
+    /// The database server ends the session that holds the lock before the request is made.
+    LockLost,
 }
 
 impl StoreFault {
-    pub(super) const ALL: [Self; 4] = [Self::KilledBefore, Self::KilledAfter, Self::Cut, Self::AnswerLost];
+    pub(super) const ALL: [Self; 5] =
+        [Self::KilledBefore, Self::KilledAfter, Self::Cut, Self::AnswerLost, Self::LockLost];
 }
 
 /// What happens on the way to the store.
@@ -72,7 +75,7 @@ impl Stored {
         let direct = StoreTarget { prefix: Some(prefix.clone()), ..bucket.clone() };
         let way = Arc::<Mutex<Way>>::default();
         let world = World::with(&json!({"deletionPolicy": "BackupThenDelete"}));
-        let (decides, killer) = (Arc::clone(&way), world.api.killer());
+        let (decides, killer, server) = (Arc::clone(&way), world.api.killer(), world.server.clone());
         let (proxied, _) = through(&direct, move |asked| {
             let mut way = decides.lock().unwrap();
             if let Some(meanwhile) = &mut way.meanwhile {
@@ -87,6 +90,10 @@ impl Stored {
                 Some(StoreFault::KilledAfter) => kill(true),
                 Some(StoreFault::Cut) => Fate::CutRequest(0),
                 Some(StoreFault::AnswerLost) => Fate::LoseAnswer,
+                Some(StoreFault::LockLost) => {
+                    server.end_sessions();
+                    Fate::Pass
+                }
             }
         })
         .await;
@@ -130,6 +137,19 @@ impl Stored {
         let download = store.open(location, manifest, None).unwrap();
         let text = String::from_utf8(read(&download, "rows").await.unwrap().to_vec()).unwrap();
         Some(text.lines().map(str::to_owned).collect())
+    }
+
+    /// To whom the backup at `location` is encrypted.
+    pub(super) async fn recipients(&self, location: &str) -> Vec<String> {
+        let manifest = store(&self.direct).read_manifest(location).await.unwrap().unwrap();
+        manifest.encryption.map(|encryption| encryption.recipients).unwrap_or_default()
+    }
+
+    /// The owner has backups encrypted to those from now on.
+    pub(super) fn encrypt_to(&self, recipients: &[&String]) {
+        self.world.api.edit(|database| {
+            database["spec"]["backupTo"]["encryption"] = json!({"recipients": recipients});
+        });
     }
 
     /// The keys of all objects. There is no upload that is not complete.

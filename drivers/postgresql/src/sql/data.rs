@@ -78,6 +78,11 @@ pub(crate) fn copy_out(table: &Qualified, names: &[String], condition: Option<&s
     Sql(format!("COPY (SELECT {} FROM ONLY {table} {condition}) TO STDOUT", names.join(", ")))
 }
 
+/// Whether an extension's table has a row that its `condition` says.
+pub(crate) fn first_row(table: &Qualified, condition: &str) -> Sql {
+    Sql(format!("SELECT 1 FROM ONLY {table} {condition} LIMIT 1"))
+}
+
 pub(crate) fn copy_in(table: &Qualified, names: &[String]) -> Sql {
     Sql(format!("COPY {table}{} FROM STDIN", columns(names)))
 }

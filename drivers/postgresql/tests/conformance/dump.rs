@@ -220,6 +220,63 @@ rules! {
         assert_error(&case.occupancy(&newer).await.unwrap_err(), ErrorKind::Unsupported, &["99.1", "not older"]);
     }
 
+    async fn a_role_of_neither_database_is_asked_for_before_anything_is_given_up(context) {
+        let (case, clone) = (context.case("orders"), context.case("the_clone"));
+        case.ensure_present().await;
+        let others = ["reader", "policy", "defaults", "large", "maker"].map(|what| format!("{}_{what}", case.name()));
+        let [reader, policy, defaults, large, maker] = &others;
+        for role in &others {
+            case.run("postgres", &format!("CREATE ROLE \"{role}\"")).await;
+        }
+        case.tenant().await.batch_execute(&format!("CREATE TABLE t (i int); INSERT INTO t VALUES (1); \
+            GRANT SELECT ON t TO \"{reader}\"; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO \"{policy}\" USING (true); \
+            ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \"{defaults}\"; \
+            SELECT lo_create(7); GRANT SELECT ON LARGE OBJECT 7 TO \"{large}\"")).await.unwrap();
+        case.run(case.name(), &format!("ALTER DEFAULT PRIVILEGES FOR ROLE \"{maker}\" GRANT SELECT ON TABLES TO {{rw}}")).await;
+        let dump = case.dump().await;
+        // While they are there, the dump is loaded.
+        clone.restore(&dump).await;
+        clone.ensure_absent().await;
+        case.ensure_absent().await;
+        clone.ensure_present().await;
+        for role in [maker, reader, policy, defaults, large] {
+            case.run("postgres", &format!("DROP ROLE \"{role}\"")).await;
+            let found = clone.occupancy(dump.description()).await;
+            if role == maker {
+                assert_eq!(found.unwrap(), Occupancy::Empty, "what others make is not the tenant's");
+            } else {
+                assert_error(&found.unwrap_err(), ErrorKind::Unsupported, &[role, "CREATE ROLE", "retry"]);
+                case.run("postgres", &format!("CREATE ROLE \"{role}\"")).await;
+            }
+        }
+        // To exist is enough.
+        clone.try_load(&dump).await.unwrap_or_else(|error| panic!("{}", error.chain()));
+        clone.ensure_absent().await;
+        for role in [reader, policy, defaults, large] {
+            case.run("postgres", &format!("DROP ROLE \"{role}\"")).await;
+        }
+    }
+
+    async fn rows_that_an_extension_keeps_for_the_tenant_are_content(context) {
+        let case = context.case("orders");
+        case.ensure_present().await;
+        let dump = case.dump().await;
+        case.tenant().await.batch_execute("CREATE EXTENSION hstore; CREATE TABLE kept (i int); CREATE TABLE whole (i int)").await.unwrap();
+        // As its script would have it: the rows from 10 on are the tenant's, and of the other table all.
+        case.run(case.name(), "ALTER EXTENSION hstore ADD TABLE kept;\nALTER EXTENSION hstore ADD TABLE whole;\n\
+            UPDATE pg_extension SET extconfig = ARRAY['kept'::regclass::oid, 'whole'::regclass::oid], \
+              extcondition = ARRAY['WHERE i >= 10', ''] WHERE extname = 'hstore'").await;
+        case.tenant().await.batch_execute("INSERT INTO kept VALUES (1)").await.unwrap();
+        assert_eq!(case.occupancy(dump.description()).await.unwrap(), Occupancy::Empty, "the row is the extension's own");
+        for table in ["kept", "whole"] {
+            case.tenant().await.batch_execute(&format!("INSERT INTO {table} VALUES (10)")).await.unwrap();
+            let Occupancy::Occupied { what } = case.occupancy(dump.description()).await.unwrap() else { panic!() };
+            assert_eq!(what, format!("rows in table public.{table} of an extension"));
+            case.tenant().await.batch_execute(&format!("DELETE FROM {table} WHERE i = 10")).await.unwrap();
+        }
+        case.assert_no_session().await;
+    }
+
     /// The code runs with no more than the tenant's rights, whatever it resets.
     async fn the_code_of_a_dump_does_not_become_the_administrator(context) {
         let (case, clone) = (context.case("orders"), context.case("the_clone"));
