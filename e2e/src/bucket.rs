@@ -1,8 +1,11 @@
 //! A bucket of the cluster's object store, as its owner sees it.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
+use kube::api::ListParams;
 use s3::BucketConfiguration;
 use s3::creds::Credentials;
 use s3::region::Region;
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::server::{SERVERS_NAMESPACE, address, texts};
+use crate::wait::SOON;
 
 /// The object store, as pods resolve it.
 const HOST: &str = "s3.servers.svc.cluster.local";
@@ -58,6 +62,14 @@ impl Bucket {
         self.inner.region().endpoint()
     }
 
+    /// The address of the pod that serves it.
+    pub async fn address(&self, test: &Context) -> Result<String> {
+        let pods: Api<Pod> = Api::namespaced(test.client.clone(), SERVERS_NAMESPACE);
+        let found = pods.list(&ListParams::default().labels("server=s3")).await?;
+        let status = found.items.into_iter().next().and_then(|pod| pod.status);
+        status.and_then(|status| status.pod_ip).context("no object store is up: run `make cluster`")
+    }
+
     /// It as `spec.backupTo.s3` names it.
     pub fn target(&self) -> Value {
         let key = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "bucket", "key": key}}});
@@ -81,6 +93,18 @@ impl Bucket {
     pub async fn uploads(&self) -> Result<usize> {
         let pages = self.inner.list_multiparts_uploads(None, None).await?;
         Ok(pages.iter().map(|page| page.uploads.len()).sum())
+    }
+
+    /// Waits until a multipart upload is under way. A store has no watch.
+    pub async fn until_uploading(&self) -> Result<()> {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        let begun = async {
+            while self.uploads().await? == 0 {
+                look.tick().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(SOON, begun).await.context("no upload has begun")?
     }
 
     /// What is stored under a key.

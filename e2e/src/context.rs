@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use driver_api::api::{Database, DriverRegistration, DriverRegistrationSpec};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -113,6 +113,19 @@ impl Context {
             |event: &Event| event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some(kind);
         let event = until_any(&self.api::<Event>(), selection, SOON, &what, is_it).await?;
         Ok(event.message.unwrap_or_default())
+    }
+
+    /// Waits for a pod with that label whose container runs, and returns its name.
+    pub async fn running_pod(&self, label: &str) -> Result<String> {
+        let selection = watcher::Config::default().labels(label);
+        let runs = |pod: &Pod| {
+            pod.status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref())
+                .is_some_and(|phase| phase == "Running")
+        };
+        let pod = until_any(&self.api::<Pod>(), selection, SOON, "a pod that runs", runs).await?;
+        Ok(pod.name_any())
     }
 
     /// Deletes a Database, and waits until it is gone.

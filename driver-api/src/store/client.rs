@@ -22,6 +22,9 @@ use crate::error::{DriverError, ErrorKind, Result};
 /// How long one request may take, its body included. No body is longer than a part.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// For how much of an answer room is made before it comes: a store may say anything about its length.
+const LONGEST_RESERVED: usize = 8 << 20;
+
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// A multipart upload that is not complete.
@@ -272,7 +275,7 @@ impl Client {
             if !fault.passes() || !failures.bear().await {
                 return Err(fault);
             }
-            tracing::debug!(?fault, "the store failed: trying again");
+            tracing::warn!(why = fault.said(), "the store failed: trying again");
         }
     }
 }
@@ -285,13 +288,21 @@ async fn send_whole(
 ) -> Result<(HeaderMap, Bytes), Fault> {
     let head = matches!(command, Command::HeadObject);
     let request = ReqwestRequest::new(&bucket, key, command).await?;
-    let answer = request.response().await?;
+    let mut answer = request.response().await?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     if !status.is_success() {
         return Err(Fault::answer(status.as_u16(), &answer.text().await?));
     }
-    let body = if head { Bytes::new() } else { answer.bytes().await? };
-    Ok((headers, body))
+    if head {
+        return Ok((headers, Bytes::new()));
+    }
+    // Collected as it comes: to join what has come in the end would take twice its length.
+    let length = content_length(&headers).and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut body = Vec::with_capacity(length.min(LONGEST_RESERVED));
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+    }
+    Ok((headers, body.into()))
 }
 
 fn put_command(content: &[u8], headers: HeaderMap) -> Command<'_> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::Sizes;
 use super::client::Client;
 use super::decode::{Decoded, Decoding, Opening};
 use super::fetch::fetch;
@@ -28,7 +27,6 @@ pub(crate) struct Download {
     manifest: Manifest,
     streams: Vec<Stream>,
     opening: Opening,
-    sizes: Sizes,
 }
 
 impl Download {
@@ -38,7 +36,6 @@ impl Download {
         folder: String,
         manifest: Manifest,
         identities: Option<Identities>,
-        sizes: Sizes,
     ) -> Result<Self> {
         let opening = match (&manifest.encryption, identities) {
             (None, _) => Opening::Plain,
@@ -56,19 +53,13 @@ impl Download {
                 return Err(DriverError::new(ErrorKind::DecryptionFailed, message));
             }
         };
-        Ok(Self::opened(client, folder, manifest, opening, sizes))
+        Ok(Self::opened(client, folder, manifest, opening))
     }
 
     /// The backup in `folder`, opened that way.
-    pub(super) fn opened(
-        client: Client,
-        folder: String,
-        manifest: Manifest,
-        opening: Opening,
-        sizes: Sizes,
-    ) -> Self {
+    pub(super) fn opened(client: Client, folder: String, manifest: Manifest, opening: Opening) -> Self {
         let streams = manifest.streams.iter().map(|stored| stored.stream.clone()).collect();
-        Self { client, folder, manifest, streams, opening, sizes }
+        Self { client, folder, manifest, streams, opening }
     }
 
     /// Begins to read a stream, one range ahead of who decodes it.
@@ -76,7 +67,7 @@ impl Download {
         let (fetched, input) = mpsc::channel(1);
         let (decoded, output) = mpsc::channel(WAITING_CHUNKS);
         let (client, folder) = (self.client.clone(), self.folder.clone());
-        tokio::spawn(fetch(client, folder, stored.segments.clone(), self.sizes.part as u64, fetched));
+        tokio::spawn(fetch(client, folder, stored.segments.clone(), fetched));
         let decoding = Decoding {
             client: self.client.clone(),
             folder: self.folder.clone(),

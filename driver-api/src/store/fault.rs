@@ -112,6 +112,10 @@ impl Fault {
                 ErrorKind::Untrusted,
                 "give the authority that signed the store's certificate as s3.ca, or correct the endpoint".to_owned(),
             ),
+            (Some(507), _) | (_, "XMinioStorageFull") => (
+                ErrorKind::StorageUnreachable,
+                "the store is full: make room there".to_owned(),
+            ),
             _ => (
                 ErrorKind::StorageUnreachable,
                 "see that the store is up and reachable from this namespace".to_owned(),
@@ -121,7 +125,7 @@ impl Fault {
     }
 
     /// What the store, or the connection, says.
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let status = self.status.map(|status| format!("status {status}"));
         let parts = [status, Some(self.code.clone()), Some(self.message.clone())];
         parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
@@ -182,6 +186,8 @@ mod tests {
             (404, "NoSuchUpload", ErrorKind::Busy, "begun anew"),
             (301, "PermanentRedirect", ErrorKind::BucketMissing, "not in region \"eu-west-1\""),
             (400, "AuthorizationHeaderMalformed", ErrorKind::BucketMissing, "not in region"),
+            (507, "", ErrorKind::StorageUnreachable, "make room"),
+            (507, "XMinioStorageFull", ErrorKind::StorageUnreachable, "make room"),
             (503, "SlowDown", ErrorKind::StorageUnreachable, "is up and reachable"),
         ];
         for (status, code, kind, next) in cases {

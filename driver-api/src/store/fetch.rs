@@ -18,20 +18,17 @@ pub(super) enum Fetched {
     Failed(DriverError),
 }
 
-/// Reads the segments in `folder`, one after the other, `range` bytes at a time, until `out` is gone.
-pub(super) async fn fetch(
-    client: Client,
-    folder: String,
-    segments: Vec<Segment>,
-    range: u64,
-    out: Sender<Fetched>,
-) {
+/// How much is asked for at once: enough that a store's delay matters little, and a stream that is read has three
+/// of them in memory. The whole of a long answer would have to arrive within one timeout.
+const RANGE: u64 = 2 << 20;
+
+/// Reads the segments in `folder`, one after the other, until `out` is gone.
+pub(super) async fn fetch(client: Client, folder: String, segments: Vec<Segment>, out: Sender<Fetched>) {
     for segment in &segments {
         let key = format!("{folder}/{}", segment.key);
         let mut start = 0;
         while start < segment.bytes {
-            // Short requests: the whole of a long one would have to arrive within one timeout.
-            let next = piece(&client, &key, start, range.min(segment.bytes - start), segment.bytes).await;
+            let next = piece(&client, &key, start, RANGE.min(segment.bytes - start), segment.bytes).await;
             let fetched = match next {
                 Ok(bytes) => {
                     start += bytes.len() as u64;

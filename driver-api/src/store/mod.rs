@@ -51,7 +51,7 @@ use crate::secret::Secret;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     /// The length of a part of a multipart upload in bytes; S3 wants 5 MiB and more, all but the last alike.
-    /// A stream that is written or read costs three of them in memory.
+    /// A stream that is written costs three of them in memory.
     pub(crate) part: usize,
     /// The stored length, in bytes, after which a stream goes on in another object. S3 takes 10,000 parts.
     pub(crate) segment: u64,
@@ -141,7 +141,7 @@ impl Store {
         identity: Option<&Secret>,
     ) -> Result<Download> {
         let identities = identity.map(Identities::parse).transpose()?;
-        Download::new(self.client.clone(), self.folder(location)?, manifest, identities, self.sizes)
+        Download::new(self.client.clone(), self.folder(location)?, manifest, identities)
     }
 
     /// Reads the whole backup at `location` back, and compares lengths and hashes: those of what is stored,

@@ -1,5 +1,7 @@
 //! Whether a backup is what was written.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::Store;
 use super::decode::Opening;
 use super::download::Download;
@@ -8,7 +10,7 @@ use crate::dump::{Reader, Source};
 use crate::error::Result;
 use crate::secret::Secret;
 
-/// Reads the whole backup, one stream after the other.
+/// Reads the whole backup, two streams at a time, as a load does.
 pub(super) async fn verify(
     store: &Store,
     location: &str,
@@ -17,13 +19,18 @@ pub(super) async fn verify(
 ) -> Result<()> {
     let backup = if manifest.encryption.is_some() && identity.is_none() {
         let folder = store.folder(location)?;
-        Download::opened(store.client.clone(), folder, manifest.clone(), Opening::Sealed, store.sizes)
+        Download::opened(store.client.clone(), folder, manifest.clone(), Opening::Sealed)
     } else {
         store.open(location, manifest.clone(), identity)?
     };
-    for stream in backup.streams() {
-        let mut reader = backup.open(&stream.info.name).await?;
-        while reader.read().await?.is_some() {}
-    }
-    Ok(())
+    let streams = Mutex::new(backup.streams().iter());
+    let next = || streams.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let read = async || {
+        while let Some(stream) = next() {
+            let mut reader = backup.open(&stream.info.name).await?;
+            while reader.read().await?.is_some() {}
+        }
+        Ok(())
+    };
+    tokio::try_join!(read(), read()).map(drop)
 }

@@ -11,6 +11,7 @@ mod deletion;
 mod docs;
 mod driver_pods;
 mod final_backups;
+mod interruptions;
 mod lifecycle;
 mod operator;
 mod people;

@@ -110,6 +110,22 @@ async fn an_error_in_an_answer_of_success_is_seen() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_no_more_is_no_backup_until_it_does() {
+    let target = bucket().await;
+    let full = "<Error><Code>XMinioStorageFull</Code><Message>no space left</Message></Error>";
+    let (proxied, _log) = through(&target, first(usize::MAX, Asked::is_part, Fate::Answer(507, full))).await;
+    let upload = store(&proxied).begin(LOCATION, None, &[]).await.unwrap();
+    let error = write(&upload, "long", &noise(1, 12 << 20)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageUnreachable, "{error}");
+    assert!(error.to_string().contains("make room"), "{error}");
+    upload.complete(identity(), description()).await.unwrap_err();
+    upload.abort().await.unwrap();
+    assert!(keys_and_no_uploads(&target).await.is_empty());
+    let again = back_up(&store(&target), &[], &[("long", noise(1, 12 << 20))]).await.unwrap();
+    assert_eq!(store(&target).read_manifest(LOCATION).await.unwrap(), Some(again));
+}
+
+#[tokio::test]
 async fn a_store_without_conditional_writes_is_enough() {
     let unknown = "<Error><Code>NotImplemented</Code><Message>if-none-match?</Message></Error>";
     let conditional = |asked: &Asked| asked.headers.contains("if-none-match");

@@ -22,7 +22,8 @@ pub(crate) struct Cost {
     pub(crate) cpu: f64,
     /// The most memory that it ever had, in bytes.
     pub(crate) memory: u64,
-    /// What its processes gave to disks, in bytes.
+    /// What one of its processes gave to disks at most, in bytes. What runc writes before it becomes the first of
+    /// them is in it.
     pub(crate) written: u64,
 }
 
@@ -118,13 +119,17 @@ impl Watched {
                     break new;
                 }
             };
+            let mut by_runc = 0;
             loop {
                 look.tick().await;
                 let now = cost(&uid);
                 let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                if seen.cpu == 0.0 {
+                    by_runc = now.written;
+                }
                 seen.cpu = seen.cpu.max(now.cpu);
                 seen.memory = seen.memory.max(now.memory);
-                seen.written = seen.written.max(now.written);
+                seen.written = seen.written.max(now.written.saturating_sub(by_runc));
             }
         });
         Ok(Self { cost: seen, task })
