@@ -21,7 +21,7 @@ pub struct Facts {
     pub wishes: Wishes,
     /// Which `Driver` there is for it.
     pub driver: Registered,
-    /// The Jobs that let it go, and those that write it, as long as it matters. In no particular order.
+    /// The Jobs that let it go, and those that write or load it, as long as it matters. In no particular order.
     pub jobs: Vec<JobFact>,
 }
 
@@ -36,12 +36,14 @@ impl Facts {
     ) -> Self {
         let object = Guarded::Backup(backup);
         let ours = jobs.of(object.uid()).iter().filter(|job| is_trusted(job, object, operator_namespace));
-        // What is written after the folder was emptied would stay for ever. What is retained may be.
-        let writers = jobs.active().filter(|job| {
+        // What is written after the folder was emptied would stay for ever, and a database that is half loaded from
+        // it could not be finished. What is retained may be either.
+        let uid = Some(object.uid());
+        let users = jobs.active().filter(move |job| {
+            let writes = job.operation == Operation::Backup && job.request.as_deref() == uid;
             backup.deletes_what_is_stored()
-                && job.operation == Operation::Backup
-                && job.request.as_deref() == Some(object.uid())
                 && job.namespace == object.namespace()
+                && (writes || job.source.as_deref() == uid)
         });
         let written_by = backup.status.as_ref().and_then(|status| status.job.as_ref());
         let recorded = |job: &KnownJob| job.operation == Operation::Backup && written_by == Some(&job.name);
@@ -53,7 +55,7 @@ impl Facts {
                 ..Wishes::default()
             },
             driver,
-            jobs: ours.chain(writers).map(|job| job_fact(job, recorded(job), now)).collect(),
+            jobs: ours.chain(users).map(|job| job_fact(job, recorded(job), now)).collect(),
         }
     }
 
@@ -78,7 +80,7 @@ pub fn decide(facts: &Facts) -> Decision {
     if !facts.guarded {
         return Decision::Settled(Settled::NothingLeft);
     }
-    // One Job at a time, and none beside one that writes.
+    // One Job at a time, and none beside one that writes or loads it.
     if let Some(active) = facts.jobs.iter().find(|job| is_in_the_way(job, None)) {
         return await_job(active);
     }

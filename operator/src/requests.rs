@@ -203,7 +203,7 @@ impl Requests {
     /// The uid of the Backup that `from` names, if that is complete.
     pub fn complete_source(&self, namespace: &str, from: Option<&RestoreSource>) -> Option<String> {
         let backup = self.backup(namespace, from?.backup.as_ref()?)?;
-        backup.completed.then(|| backup.uid.clone())
+        (backup.completed && !backup.deleted).then(|| backup.uid.clone())
     }
 
     /// The Restores that wait for `backup`.

@@ -227,16 +227,26 @@ impl Kept {
         };
         let progress = upload.progress();
         let dumped = driver.dump(session, database, &upload);
+        // The record of a final backup is nobody's wish: where somebody deletes it, it is made again in the end.
+        let is_wish = run.assignment.operation == Operation::Backup;
         let written = while_reporting(dumped, async || {
             let now = Progress::of(progress.plain_bytes(), progress.expected_bytes());
-            request.progress(phase, now).await
+            match request.progress(phase, now).await {
+                Err(error) if !is_wish && error.kind() == ErrorKind::Superseded => Ok(()),
+                told => told,
+            }
         })
         .await;
         let wanted = match written {
-            // The record of a final backup is made again where somebody deletes it.
-            Ok(description) if run.assignment.operation == Operation::Backup => {
-                request.check_wanted().await.map(|()| description)
-            }
+            Ok(description) if is_wish => match request.check_wanted().await {
+                Err(error) if error.kind() == ErrorKind::Superseded => Err(error),
+                // Whoever deletes it waits for this run, so a manifest beside that is no harm.
+                Err(error) => {
+                    warn!(error = error.chain(), "cannot see whether the Backup is still wanted");
+                    Ok(description)
+                }
+                Ok(()) => Ok(description),
+            },
             written => written,
         };
         let completed = match wanted {

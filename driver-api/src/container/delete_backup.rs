@@ -96,19 +96,15 @@ fn check_is_its_own(backup: &Backup, location: &BackupLocation) -> Result<()> {
 async fn check_manifest(backup: &Backup, store: &Store, path: &str) -> Result<()> {
     let found = store.read_manifest(path).await?;
     let Some(manifest) = found else { return Ok(()) };
-    let of_backup = Some(manifest.backup.backup_uid.as_str()) == backup.metadata.uid.as_deref();
-    let recorded = backup.status.as_ref().and_then(|status| status.database_uid.as_deref());
-    let of_database = recorded.is_none_or(|uid| uid == manifest.backup.database_uid);
-    if of_backup && of_database {
+    if Some(manifest.backup.backup_uid.as_str()) == backup.metadata.uid.as_deref() {
         return Ok(());
     }
     Err(DriverError::new(
         ErrorKind::BackupDamaged,
         format!(
-            "the manifest in {} is of Backup {} of Database {}, and not of this one: nothing is deleted; see who writes to that bucket",
+            "the manifest in {} is of the Backup with uid {}, and not of this one: nothing is deleted; see who writes to that bucket",
             store.url(path),
-            manifest.backup.backup_uid,
-            manifest.backup.database_uid
+            manifest.backup.backup_uid
         ),
     ))
 }

@@ -38,7 +38,16 @@ pub(super) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Re
     let location = final_location(run);
     let kept = Kept::of(run, &location).await?;
     let mut request = record_of(run).await?;
-    let written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
+    let mut written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
+    if is_superseded(&written) && is_superseded(&request.check_wanted().await) {
+        written = Err(DriverError::new(
+            ErrorKind::Internal,
+            format!(
+                "somebody deleted Backup {}, which records the final backup: the next run makes it again",
+                request.name()
+            ),
+        ));
+    }
     if let Err(error) = &written
         && !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded)
     {
@@ -84,8 +93,16 @@ async fn lock_out_dump_verify<D: Driver>(
         return Err(error);
     }
     info!(location = kept.location(), "read the backup back: it is what was written");
+    if is_superseded(&request.check_wanted().await) {
+        *request = record_of(run).await?;
+        request.begin(BackupPhase::Starting, ("Starting", "this record was made again"), |_| {}).await?;
+    }
     kept.completed(&manifest, run, request).await?;
     run.record.advance(DatabasePhase::BackupBeforeDeleteCompleted).await
+}
+
+fn is_superseded<T>(result: &Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Superseded)
 }
 
 /// Does `work`, and looks meanwhile and at its end whether the session is there that holds the lock: without it

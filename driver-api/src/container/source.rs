@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::Run;
 use super::report::kubernetes;
-use super::{credentials, target};
+use super::{credentials, restore, target};
 use crate::api::{Backup, BackupLocation, BackupPhase, RestoreSource};
 use crate::dump::{Description, Reader, Source, Stream};
 use crate::error::{DriverError, ErrorKind, Result};
@@ -103,6 +103,13 @@ async fn location_of(name: &str, run: &Run<'_>) -> Result<BackupLocation> {
     let api: Api<Backup> = Api::namespaced(run.client.clone(), &run.assignment.namespace);
     let found = api.get_opt(name).await;
     let backup = found.map_err(|error| kubernetes(&format!("cannot read the Backup {name}"), error))?;
+    // It may go at any moment, and with it what a restore has begun to load.
+    if backup.as_ref().is_some_and(Backup::is_being_deleted) && !restore::is_begun(run) {
+        return Err(DriverError::new(
+            ErrorKind::BackupMissing,
+            format!("Backup {name} is being deleted: name another one"),
+        ));
+    }
     let complete = backup.filter(|backup| backup.phase() == Some(BackupPhase::Completed));
     complete.and_then(|backup| backup.status?.location).ok_or_else(|| {
         DriverError::new(

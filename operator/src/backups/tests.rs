@@ -56,6 +56,8 @@ fn launched(decision: &Decision) -> Option<Operation> {
 #[test]
 fn what_is_written_is_not_deleted_before_its_writer_has_ended() {
     let decided = |policy, job| launched(&decide(&facts(policy, job)));
+    let reader = KnownJob { source: Some("b-1".into()), request: None, ..known(Operation::Restore, "shop") };
+    assert_eq!(decided("Delete", Some(KnownJob { uid: "d-2".into(), ..reader })), None, "it is loaded");
     let (writer, deletion) = (known(Operation::Backup, "shop"), Some(Operation::DeleteBackup));
     assert_eq!(decided("Delete", None), deletion);
     assert_eq!(decided("Delete", Some(writer.clone())), None);

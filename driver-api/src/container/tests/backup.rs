@@ -88,6 +88,16 @@ async fn a_backup_that_is_encrypted_to_others_than_the_spec_names_is_made_anew()
 }
 
 #[tokio::test]
+async fn a_dump_is_not_thrown_away_because_the_api_server_did_not_answer() {
+    let stored = Stored::alone(&["one"]).await;
+    stored.ask_backup("nightly");
+    // The question whether the Backup is still wanted, right before its manifest.
+    stored.world.api.fault_at(6, Fault::AnswerLost);
+    assert_eq!(stored.world.run(Operation::Backup).await, Outcome::Done);
+    assert_eq!(stored.ready(Kind::Backup, "nightly").0, "True");
+}
+
+#[tokio::test]
 async fn a_manifest_of_another_database_is_not_adopted() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_backup("nightly");

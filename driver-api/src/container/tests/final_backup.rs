@@ -9,7 +9,7 @@ use super::objects::Kind;
 use super::operator::settle;
 use super::stored::{FINAL, StoreFault, Stored};
 use crate::container::outcome::Outcome;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Retry};
 use crate::lifecycle::Operation;
 
 /// Name of the Backup that records it.
@@ -47,6 +47,7 @@ async fn a_final_backup_locks_out_writes_and_reads_back_before_anything_is_dropp
             "PATCH backup status Starting",
             "PATCH database status BackupBeforeDeleteInProgress",
             "PATCH backup status BackingUp",
+            "GET backup",
             "PATCH backup status Completed",
             "PATCH database status BackupBeforeDeleteCompleted",
         ]
@@ -69,7 +70,7 @@ async fn a_final_backup_locks_out_writes_and_reads_back_before_anything_is_dropp
 #[tokio::test]
 async fn a_final_backup_that_is_damaged_is_made_anew() {
     // The run dies before it says that the Backup is complete, and after.
-    for index in [7, 8] {
+    for index in [8, 9] {
         let stored = deleted(&["one"]).await;
         stored.killed_at(index, Operation::BackupBeforeDelete).await;
         stored.damage().await;
@@ -90,6 +91,30 @@ async fn a_final_backup_that_is_damaged_is_made_anew() {
         assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
         settle(&stored.world).await;
         assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_somebody_deletes_is_made_again_without_a_long_wait() {
+    let mut index = 0;
+    loop {
+        let stored = deleted(&["one"]).await;
+        stored.world.api.fault_at(index, Fault::RequestsDeleted);
+        let first = stored.world.run(Operation::BackupBeforeDelete).await;
+        let was_met = stored.world.api.requests().len() > index;
+        stored.world.api.heal();
+        if let Outcome::Failed { kind, message } = &first {
+            assert_ne!(kind.retry(), Retry::Never, "at request {index}: {message}");
+            assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
+        }
+        let database = stored.world.api.database().unwrap();
+        assert_eq!(database["status"]["phase"], "BackupBeforeDeleteCompleted", "at request {index}");
+        assert_eq!(stored.dumped(FINAL).await.unwrap(), ["one"]);
+        if !was_met {
+            assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "True");
+            return;
+        }
+        index += 1;
     }
 }
 

@@ -33,15 +33,11 @@ async fn main() -> Result<()> {
     }
     let parts =
         PARTS.into_iter().filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part));
-    let mut tables = Vec::new();
     for part in parts {
         let context = open_namespace(&format!("bench_{part}")).await?;
         let table = measure(part, &context).await;
         close_namespace(&context).await?;
-        tables.push((part, table?));
-    }
-    for (part, table) in tables {
-        println!("\n{part}\n{table}");
+        println!("\n{part}\n{}", table?);
     }
     Ok(())
 }
