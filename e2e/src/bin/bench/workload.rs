@@ -181,7 +181,9 @@ impl Workload {
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
             "spec": {"template": {"spec": {
                 "restartPolicy": "Never", "serviceAccountName": "db-operator-driver",
+                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{"name": "driver", "image": self.image, "args": ["--help"],
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
                     "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}}}],
             }}},
         }))?;
