@@ -23,7 +23,7 @@ pub(crate) struct Cost {
     /// The most memory that it ever had, in bytes.
     pub(crate) memory: u64,
     /// What one of its processes gave to disks at most, in bytes. What runc writes before it becomes the first of
-    /// them is in it.
+    /// them is in it, unless [`Watched`] has seen it.
     pub(crate) written: u64,
 }
 
@@ -124,7 +124,8 @@ impl Watched {
                 look.tick().await;
                 let now = cost(&uid);
                 let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                if seen.cpu == 0.0 {
+                // It has written before the driver begins, and does not afterwards.
+                if by_runc == 0 {
                     by_runc = now.written;
                 }
                 seen.cpu = seen.cpu.max(now.cpu);
