@@ -52,7 +52,7 @@ impl Announcements {
                 context.voice.forget(&request.uid);
                 context.wake_if_known(request.about());
                 context.wake_admitted();
-                if request.purged.is_some() {
+                if request.deletion_note.is_some() {
                     self.say_later(request);
                 }
             }
@@ -73,7 +73,7 @@ impl Announcements {
                     if let Some(notice) = notice(&request, known) {
                         context.voice.say(&uid, &request.reference(), Some(notice)).await;
                     }
-                    if request.purged.is_some() {
+                    if request.deletion_note.is_some() {
                         // It is gone by now, and nothing more is to be said.
                         context.voice.forget(&uid);
                     }
@@ -96,7 +96,7 @@ impl Announcements {
 /// What to say about a request, given whether its Database exists.
 fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
     let KnownRequest { operation, database, namespace, .. } = request;
-    if let Some(said) = &request.purged {
+    if let Some(said) = &request.deletion_note {
         return Some(Notice::normal("BackupDeleted", said.clone()));
     }
     let backup = *operation == Operation::Backup;
@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(notice(&request, true), None);
         let lost = notice(&request, false).unwrap();
         assert!(lost.warning && lost.note.contains("orders") && lost.note.contains("shop"), "{lost:?}");
-        let purged = Some("what was stored in s3://b/p is deleted".to_owned());
-        let said = notice(&KnownRequest { purged, completed: true, ..request.clone() }, true).unwrap();
+        let deletion_note = Some("what was stored in s3://b/p is deleted".to_owned());
+        let said = notice(&KnownRequest { deletion_note, completed: true, ..request.clone() }, true).unwrap();
         assert_eq!((said.warning, said.reason), (false, "BackupDeleted"));
         let record = KnownRequest { database_uid: Some("gone".into()), ..request.clone() };
         assert_eq!(notice(&record, false), None, "nobody can create that Database again");

@@ -44,7 +44,7 @@ pub struct KnownRequest {
     /// Of a Backup that is stored, or is being: where.
     pub stored_in: Option<S3Target>,
     /// Of a Backup whose objects in the store were deleted: what is said of that.
-    pub purged: Option<String>,
+    pub deletion_note: Option<String>,
 }
 
 impl KnownRequest {
@@ -54,14 +54,14 @@ impl KnownRequest {
         let status = backup.status.unwrap_or_default();
         let phase = status.phase;
         let last_word = Conditions::get(&status.conditions, READY);
-        let purged = last_word.filter(|ready| deleted && ready.reason == "Deleted");
-        let purged = purged.map(|ready| ready.message.clone());
+        let deletion_note = last_word.filter(|ready| deleted && ready.reason == "Deleted");
+        let deletion_note = deletion_note.map(|ready| ready.message.clone());
         let stored_in = status.location.map(|location| location.s3);
         Some(Self {
             completed: phase == Some(driver_api::api::BackupPhase::Completed),
             completed_by: status.job,
             stored_in,
-            purged,
+            deletion_note,
             ..Self::of_metadata(Operation::Backup, backup.metadata, backup.spec.database)?
         })
     }
@@ -94,7 +94,7 @@ impl KnownRequest {
             completed_by: None,
             from: None,
             stored_in: None,
-            purged: None,
+            deletion_note: None,
         })
     }
 
@@ -240,7 +240,7 @@ pub(crate) fn request(uid: &str, database: &str) -> KnownRequest {
         completed_by: None,
         from: None,
         stored_in: None,
-        purged: None,
+        deletion_note: None,
     }
 }
 

@@ -144,6 +144,7 @@ async fn a_backup_that_cannot_be_written_says_why_and_the_database_is_as_ready_a
         let no_key = json!({"valueFrom": {"secretKeyRef": {"name": "absent", "key": "key"}}});
         let cases = [
             ("no-bucket", json!({"bucket": "there-is-none"}), "BucketMissing", "there-is-none"),
+            ("elsewhere", json!({"region": "mars-1"}), "BucketMissing", "not in region \"mars-1\""),
             (
                 "denied",
                 json!({"credentials": {"accessKeyId": key("id"), "secretAccessKey": key("key")}}),

@@ -113,6 +113,29 @@ async fn a_database_is_born_from_a_bucket_when_nothing_else_is_left() {
 }
 
 #[tokio::test]
+async fn a_backup_is_restored_into_another_namespace_by_its_place_in_the_bucket() {
+    with_namespace("restore_from", async |test| {
+        let bucket = Bucket::make(&test).await?;
+        let before = backed_up(&test, &bucket).await?;
+        let key = test.secret("bucket").await?;
+        let location = test.backed_up("first").await?.status.and_then(|status| status.location);
+        let from = json!({"location": location.context("no location")?});
+        with_namespace("restore_into", async move |other| {
+            other.put_secret("bucket", json!(key)).await?;
+            other.create_ready(&database("orders")).await?;
+            other.create_restore("moved", "orders", &from, false).await?;
+            other.restored("moved").await?;
+            other.ready("orders").await?;
+            ensure!(rows(&other, "orders").await? == before);
+            Ok(())
+        })
+        .await;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_backup_that_is_damaged_or_missing_is_refused_before_anything_is_changed() {
     with_namespace("restore_damaged", async |test| {
         let bucket = Bucket::make(&test).await?;

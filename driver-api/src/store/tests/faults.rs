@@ -54,6 +54,27 @@ async fn a_store_that_fails_for_a_while_is_waited_for() {
     .await;
 }
 
+/// With the patience that a run has.
+#[tokio::test]
+async fn a_minute_of_errors_is_waited_out() {
+    let target = bucket().await;
+    let mut since: Option<Instant> = None;
+    let rule = move |asked: &Asked| {
+        if since.is_none() && !asked.is_part() {
+            return Fate::Pass;
+        }
+        let away = since.get_or_insert_with(Instant::now).elapsed() < Duration::from_mins(1);
+        if away { Fate::Answer(503, SLOW_DOWN) } else { Fate::Pass }
+    };
+    let (proxied, log) = through(&target, rule).await;
+    let patient = Store::with(proxied, Patience::default(), SMALL).unwrap();
+    let manifest = back_up(&patient, &[], &[("long", noise(1, 13 << 20))]).await.unwrap();
+    let refused = log.lock().unwrap().iter().filter(|(_, fate)| !matches!(fate, Fate::Pass)).count();
+    assert!((4..100).contains(&refused), "{refused} requests in a minute");
+    keys_and_no_uploads(&target).await;
+    store(&target).verify(LOCATION, &manifest, None).await.unwrap();
+}
+
 #[tokio::test]
 async fn every_request_may_fail_once() {
     let mut seen = std::collections::BTreeSet::new();
