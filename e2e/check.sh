@@ -29,7 +29,7 @@ generated_files() {
 
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
-step "packages" "$here/packages.sh"
+"$here/prepare.sh"
 ensure_set helm
 PATH="$(program_folder helm):$PATH"
 step "format" cargo fmt --all --check

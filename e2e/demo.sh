@@ -60,22 +60,35 @@ end_narration() {
   watch=
 }
 
-clean_up() {
-  local status=$?
-  end_narration
-  if ((status != 0)); then
-    say "the demo failed; what the cluster says:"
-    kubectl -n "$namespace" get databases,jobs,pods -o wide >&2 || true
-    kubectl -n "$namespace" get events --sort-by=.lastTimestamp | tail -15 >&2 || true
-    kubectl -n "$namespace" describe database "$name" >&2 || true
-  fi
-}
-trap clean_up EXIT
-
 say "a Kubernetes cluster with a PostgreSQL 17 and an object store that run somewhere already"
 SERVERS="postgresql-17 s3" "$here/up.sh"
 "$here/release.sh"
 source "$checkout/.cluster/env.sh"
+
+# Not before: what fails above has said so itself, and there is no cluster to ask.
+explain_failure() {
+  local status=$? reason=${last_error:-$BASH_COMMAND}
+  end_narration
+  ((status != 0)) || return 0
+  {
+    printf '\n==> what the cluster says of it\n'
+    kubectl -n "$namespace" get databases,jobs,pods -o wide || true
+    kubectl -n "$namespace" get events --sort-by=.lastTimestamp | tail -15 || true
+    kubectl -n "$namespace" describe database "$name" || true
+  } >&2
+  printf 'error: the demo failed at "%s": %s\n' "$chapter" "$reason" >&2
+}
+trap explain_failure EXIT
+
+# tell TEXT: the story's next chapter, numbered.
+chapters=$(grep -c '^tell ' "${BASH_SOURCE[0]}")
+chapter_number=0
+chapter="what an earlier demo left"
+tell() {
+  chapter=$*
+  say "$((++chapter_number)) of $chapters: $chapter"
+}
+
 admin_password=$(kubectl -n servers get secret postgresql-17-admin -o jsonpath='{.data.password}' | base64 -d)
 
 # What an earlier demo left that failed.
@@ -85,7 +98,7 @@ if kubectl -n "$namespace" get database "$name" >/dev/null 2>&1; then
 fi
 kubectl -n "$namespace" delete backups --all >/dev/null
 
-say "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
+tell "the developer has a Secret with the server's password, and applies docs/examples/original.yaml as it stands"
 kubectl -n "$namespace" create secret generic dbpassword --from-literal=password="$admin_password" \
   --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 begin_narration
@@ -93,10 +106,10 @@ kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml"
 kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s
 kubectl -n "$namespace" get databases
 
-say "the Secret of the same name has the login"
+tell "the Secret of the same name has the login"
 kubectl -n "$namespace" get secret "$name" -o go-template='{{range $key, $value := .data}}    {{$key}}{{"\n"}}{{end}}'
 
-say "an application in the cluster logs in with it and writes a row"
+tell "an application in the cluster logs in with it and writes a row"
 image=$(kubectl -n servers get deploy postgresql-17 -o jsonpath='{.spec.template.spec.containers[0].image}')
 kubectl -n "$namespace" delete job application --ignore-not-found >/dev/null
 kubectl -n "$namespace" apply -f - >/dev/null <<YAML
@@ -129,7 +142,7 @@ database=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.status.da
 uid=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}')
 [[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
 
-say "the platform's object store is another one than the example's: the developer names it, with an access key"
+tell "the platform's object store is another one than the example's: the developer names it, with an access key"
 store=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username}} {{.data.password}}')
 kubectl -n "$namespace" apply -f - >/dev/null <<YAML
 apiVersion: v1
@@ -152,7 +165,7 @@ spec:
         secretAccessKey: {valueFrom: {secretKeyRef: {name: bucket, key: key}}}
 YAML
 
-say "the developer asks for a backup"
+tell "the developer asks for a backup"
 kubectl -n "$namespace" apply -f - <<YAML
 apiVersion: db.isotoma.com/v1alpha1
 kind: Backup
@@ -162,7 +175,7 @@ YAML
 kubectl -n "$namespace" wait --for=jsonpath='{.status.phase}'=Completed backup/before-the-release --timeout=60s
 kubectl -n "$namespace" get backups
 
-say "the developer deletes it; backupTo is set, so its logins are locked out, it is backed up, read back, and only then dropped"
+tell "the developer deletes it; backupTo is set, so its logins are locked out, it is backed up, read back, and only then dropped"
 before=$(query_server "$hash" "$database")
 kubectl -n "$namespace" delete database "$name" --wait=false
 wait_until 60 "the Database is gone" is_gone database
@@ -170,11 +183,11 @@ wait_until 60 "its Secret is gone" is_gone secret
 left=$(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'")$(query_server \
   "SELECT count(*) FROM pg_roles WHERE rolname LIKE '$database%'")
 [[ $left == 00 ]] || fail "the server still has something of $database"
-say "the object, its Secret, the database and its logins are gone; its backups are not"
+tell "the object, its Secret, the database and its logins are gone; its backups are not"
 kubectl -n "$namespace" get backups
 last=$(kubectl -n "$namespace" get backups -l "db.isotoma.com/uid=$uid" -o jsonpath='{.items[0].metadata.name}')
 
-say "the developer wants it back: the same Database, with restoreFrom"
+tell "the developer wants it back: the same Database, with restoreFrom"
 kubectl -n "$namespace" apply -f "$checkout/docs/examples/original.yaml" --dry-run=client -o json |
   jq --arg backup "$last" '.spec.restoreFrom = {backup: $backup}' | kubectl -n "$namespace" apply -f -
 kubectl -n "$namespace" wait --for=condition=Ready database/"$name" --timeout=60s

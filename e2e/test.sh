@@ -12,12 +12,16 @@ cd "$checkout" || exit 1
 passed=0
 failed=0
 report="$(mktemp -d)"
+times=() # a line for each suite
+begin_all=$SECONDS
+suites=$(grep -cE '^ *suite "' "${BASH_SOURCE[0]}")
 
-# suite NAME COMMAND…: runs it, shows its output, and adds what it counted.
+# suite NAME SECONDS COMMAND…: runs it, shows its output, and adds what it counted.
+# SECONDS is what it usually takes, warm, on two idle cores.
 suite() {
   local name=$1 log="$report/${1//[^a-z]/-}.log" begin=$SECONDS status ok bad
-  shift
-  say "tests: $name"
+  say "tests, suite $((${#times[@]} + 1)) of $suites: $name ($(about "$2") warm)"
+  shift 2
   "$@" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   # cargo's `test result: ok. N passed; M failed; …`, and our scripts' `N passed, M failed`.
@@ -32,8 +36,11 @@ suite() {
   # A suite that could not run, or that ran nothing, has failed.
   if ((bad == 0 && (status != 0 || ok == 0))); then bad=1; fi
   ((passed += ok, failed += bad))
-  note "$name: $ok passed, $bad failed, $((SECONDS - begin)) s"
+  times+=("$(printf '%5.1f min  %4d passed  %2d failed  %s' "$(minutes_since "$begin")" "$ok" "$bad" "$name")")
+  note "${times[-1]}"
 }
+
+minutes_since() { awk -v seconds=$((SECONDS - $1)) 'BEGIN {print seconds / 60}'; }
 
 # The conformance suite reads its servers from one variable: version=host:port:user:password[:ca-file].
 conformance_servers() {
@@ -50,7 +57,6 @@ conformance_servers() {
 # store_server: an S3 server on loopback, for as long as this script runs; its address goes to the tests.
 store_server() {
   local port=7071 address try
-  ensure_set versitygw || return
   # The first port that nobody answers on.
   while (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do ((port += 1)); done
   address=127.0.0.1:$port
@@ -71,14 +77,22 @@ store_server() {
   return 1
 }
 
+# Before the first test, and not after minutes of them.
+"$here/prepare.sh" || exit 1
+if [[ ${CLUSTER:-} == current ]]; then
+  ensure_sets versitygw || exit 1
+else
+  ensure_sets "${program_sets[@]}" versitygw || exit 1
+fi
+
 store_pid=
 trap '[[ -z $store_pid ]] || kill "$store_pid" 2>/dev/null' EXIT
 store_server || ((failed += 1))
 
-suite "unit, model and contract" cargo test --all-features --lib --bins --tests --exclude db-operator-e2e --workspace \
+suite "unit, model and contract" 120 cargo test --all-features --lib --bins --tests --exclude db-operator-e2e --workspace \
   --exclude db-operator-driver-postgresql
-suite "documentation" cargo test --doc --all-features -p db-operator-driver-api
-suite "postgresql, without a server" cargo test -p db-operator-driver-postgresql
+suite "documentation" 10 cargo test --doc --all-features -p db-operator-driver-api
+suite "postgresql, without a server" 10 cargo test -p db-operator-driver-postgresql
 
 if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$here/release.sh"; then
   source "$checkout/.cluster/env.sh"
@@ -86,14 +100,14 @@ if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$her
   # This machine may have pg_dump in no version, or in too old a one.
   DB_OPERATOR_POSTGRESQL_PROGRAMS=$("$here/backup_root.sh" programs)
   export DB_OPERATOR_TEST_POSTGRESQL DB_OPERATOR_POSTGRESQL_PROGRAMS
-  suite "postgresql, conformance" cargo test -p db-operator-driver-postgresql --features conformance --test conformance
-  suite "charts" charts/test.sh --cluster
+  suite "postgresql, conformance" 120 cargo test -p db-operator-driver-postgresql --features conformance --test conformance
+  suite "charts" 60 charts/test.sh --cluster
   on_any_cluster=(--test-threads 6)
   if [[ ${CLUSTER:-} == current ]]; then
     note "not shown on this cluster, for its audit log is out of reach: what a create costs the API server"
     on_any_cluster+=(--skip a_create_costs_the_api_server)
   fi
-  suite "cluster" cargo test -p db-operator-e2e -- "${on_any_cluster[@]}"
+  suite "cluster" 300 cargo test -p db-operator-e2e -- "${on_any_cluster[@]}"
 else
   ((failed += 1))
   say "the cluster did not come up: its tests have not run"
@@ -101,5 +115,8 @@ fi
 [[ -n ${KEEP_CLUSTER:-} || ${CLUSTER:-} == current ]] || "$here/down.sh"
 rm -rf "$report"
 
+printf '\n'
+printf '%s\n' "${times[@]}"
+printf '%5.1f min in all, set-up included\n' "$(minutes_since "$begin_all")"
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))

@@ -50,7 +50,13 @@ mkdir -p "$cache/locks"
 
 say() { printf '==> %s\n' "$*" >&2; }
 note() { printf '    %s\n' "$*" >&2; }
-fail() { printf 'error: %s\n' "$*" >&2; return 1; }
+
+# fail REASON: the reason is also kept, for whoever cleans up and says it once more at the end.
+fail() {
+  last_error=$*
+  printf 'error: %s\n' "$*" >&2
+  return 1
+}
 
 # step DESCRIPTION COMMAND…: runs the command and says how long it took.
 step() {
@@ -58,8 +64,49 @@ step() {
   shift
   say "$description"
   "$@"
+  local status=$? # seen only by a caller that goes on after failures
+  ((status == 0)) || return "$status"
   elapsed=$(((${EPOCHREALTIME/./} - ${begin/./}) / 100000))
   note "$description: $((elapsed / 10)).$((elapsed % 10)) s"
+}
+
+# about SECONDS: as a person says it.
+about() {
+  if (($1 < 90)); then printf 'about %d s' "$1"; else printf 'about %d min' $((($1 + 30) / 60)); fi
+}
+
+# quietly NAME SECONDS COMMAND…: what the command prints goes to a file, whose end
+# is shown if it fails. Says how long it usually takes where that is long, and
+# every half minute that it goes on. SECONDS is the usual time on two idle cores.
+# The command MUST say by its own status that it failed: errexit is off within.
+quietly() {
+  local name=$1 usual=$2 log status=0 pulse
+  shift 2
+  log="$(mktemp -d)/$name.log"
+  ((usual < 30)) || note "$name: $(about "$usual")"
+  (pulse "$name" "$log") &
+  pulse=$!
+  "$@" >"$log" 2>&1 || status=$?
+  kill "$pulse" 2>/dev/null || true
+  wait "$pulse" 2>/dev/null || true
+  if ((status != 0)); then
+    tail -n 30 "$log" >&2
+    fail "$name failed ($(failure_of $status)); all that it printed is in $log"
+    return
+  fi
+  rm -rf "$(dirname "$log")"
+}
+
+failure_of() { if (($1 > 128)); then echo "signal $(($1 - 128))"; else echo "exit code $1"; fi; }
+
+# pulse NAME LOG: lives as long as the script that began it.
+pulse() {
+  local begin=$SECONDS tick=0
+  exec 9>&- # a lock is not for longer than its command
+  while kill -0 $$ 2>/dev/null; do
+    pause_briefly
+    ((++tick % 300)) || note "$1: $((SECONDS - begin)) s so far, $(wc -l <"$2") lines of output"
+  done
 }
 
 # pause_briefly: the pause between two looks at a condition, without a process.

@@ -125,6 +125,8 @@ forget_old_releases() {
 main() {
   # shellcheck disable=SC1091 # made by up.sh
   source "$checkout/.cluster/env.sh"
+  # cargo itself says how far it is.
+  [[ -x $binaries/db-operator-driver-postgresql ]] || note "our binaries, the first time: $(about 480)"
   step "building our binaries" build_binaries
   step "building and loading our images" exclusively release build_release_images
   step "installing the chart" exclusively release install_chart "$@"

@@ -90,6 +90,17 @@ load_client_image() {
 
 known_server() { [[ " ${all_servers[*]} " == *" $1 "* ]] || fail "no server is named $1; there are: ${all_servers[*]}"; }
 
+build_missing_images() {
+  local name missing=()
+  while read -r name; do
+    [[ -f $(image_archive "$name") ]] || missing+=("$name")
+  done < <(printf '%s\n' "$@" | sort -u)
+  ((${#missing[@]} > 0)) || return 0
+  # Two at a time: building one is mostly unpacking, which takes one core.
+  say "${#missing[@]} images to build, once, two at a time: ${missing[*]} ($(about $((15 + 20 * ${#missing[@]}))))"
+  printf '%s\n' "${missing[@]}" | xargs -n 1 -P 2 "$here/images.sh"
+}
+
 main() {
   local command=${1:-} name
   case $command in
@@ -97,8 +108,7 @@ main() {
     start)
       shift
       for name in "$@"; do known_server "$name"; done
-      # Two at a time: building one is mostly unpacking, which takes one core.
-      printf '%s\n' postgresql-17 "$@" | sort -u | xargs -r -n 1 -P 2 "$here/images.sh"
+      build_missing_images postgresql-17 "$@"
       step "starting $*" exclusively servers start_servers "$@"
       ;;
     *) fail "usage: servers.sh start NAME… | list" ;;

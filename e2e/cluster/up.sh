@@ -64,16 +64,17 @@ start_cluster() {
   trap - EXIT
 }
 
-# report_failure: which component, the end of its log, and a clean machine.
+# report_failure: a clean machine, then the end of the log, and the reason last.
 report_failure() {
   trap - EXIT
-  say "the start failed at: $component"
-  if [[ -s $logs/$component.log ]]; then
-    note "last lines of its log:"
-    tail -n 30 "$logs/$component.log" | cut -c1-400 >&2
-  fi
+  local log_end=
+  if [[ -s $logs/$component.log ]]; then log_end=$(tail -n 30 "$logs/$component.log" | cut -c1-400); fi
   "$here/down.sh" --locked
-  exit 1
+  if [[ -n $log_end ]]; then
+    note "the last lines of the log of $component:"
+    printf '%s\n' "$log_end" >&2
+  fi
+  fail "the cluster did not start, for $component failed${last_error:+: $last_error}" || exit 1
 }
 
 # write_environment KUBECONFIG PROGRAMS AUDIT_LOG: what a person or a test sources.
@@ -113,7 +114,7 @@ use_current_cluster() {
 }
 
 use_own_cluster() {
-  "$here/packages.sh"
+  "$here/prepare.sh"
   "$here/programs.sh"
   ensure_image pause
   exclusively cluster bring_up
