@@ -18,7 +18,7 @@ bench: ## figures beside those of other ways, as tables; PARTS="backups" measure
 	@e2e/bench.sh $(PARTS)
 
 generate: ## everything that is generated: CRDs, API reference, tables, Jobs
-	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-driver-api --test crds --test reference --test lifecycle
+	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle
 	@EXPECTORATE=overwrite cargo test --quiet -p db-operator --test table --test job
 
 cluster: ## bring up a Kubernetes with database servers and our chart, and leave it running

@@ -40,6 +40,8 @@ suite() {
   note "${times[-1]}"
 }
 
+with_store() { DB_OPERATOR_TEST_S3=$store_address "$@"; }
+
 minutes_since() { awk -v seconds=$((SECONDS - $1)) 'BEGIN {print seconds / 60}'; }
 
 # The conformance suite reads its servers from one variable: version=host:port:user:password[:ca-file].
@@ -54,7 +56,7 @@ conformance_servers() {
   echo "${servers[*]}"
 }
 
-# store_server: an S3 server on loopback, for as long as this script runs; its address goes to the tests.
+# store_server: an S3 server on loopback, for as long as this script runs.
 store_server() {
   local port=7071 address try
   # The first port that nobody answers on.
@@ -67,7 +69,7 @@ store_server() {
   for ((try = 0; try < 100; try++)); do
     kill -0 "$store_pid" 2>/dev/null || break
     if curl --silent --output /dev/null --max-time 1 "http://$address/"; then
-      export DB_OPERATOR_TEST_S3=http://$address
+      store_address=http://$address
       return 0
     fi
     sleep 0.1
@@ -89,9 +91,10 @@ store_pid=
 trap '[[ -z $store_pid ]] || kill "$store_pid" 2>/dev/null' EXIT
 store_server || ((failed += 1))
 
-suite "unit, model and contract" 120 cargo test --all-features --lib --bins --tests --exclude db-operator-e2e --workspace \
-  --exclude db-operator-driver-postgresql
-suite "documentation" 10 cargo test --doc --all-features -p db-operator-driver-api
+suite "unit, model and contract" 120 cargo test --lib --bins --tests --workspace \
+  --exclude db-operator-e2e --exclude db-operator-driver-postgresql
+suite "documentation" 10 cargo test --doc -p db-operator-driver-api
+suite "store and runtime, with a real S3 server" 120 with_store cargo test -p db-operator-store -p db-operator-runtime --lib
 suite "postgresql, without a server" 10 cargo test -p db-operator-driver-postgresql
 
 if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$here/release.sh"; then

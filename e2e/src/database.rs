@@ -1,6 +1,6 @@
 //! Databases as tests write them down.
 
-use driver_api::api::{
+use api::{
     Connect, Credentials, Database, DatabaseSpec, DeletionPolicy, SecretKeyRef, Tls, TlsMode, ValueFrom,
     ValueSource,
 };

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use driver_api::api::{Database, DatabasePhase};
+use api::{Database, DatabasePhase};
 use futures::StreamExt;
 use kube::Api;
 use kube::runtime::watcher;

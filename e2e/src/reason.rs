@@ -1,6 +1,6 @@
 //! What a Database says about itself.
 
-use driver_api::api::{Conditions, Database, READY};
+use api::{Conditions, Database, READY};
 
 /// Whether the Ready condition is true, for the generation that is live.
 pub fn ready(database: &Database) -> bool {

@@ -1,7 +1,7 @@
 //! Backups and Restores as tests write them down, and what they say about themselves.
 
 use anyhow::Result;
-use driver_api::api::{Backup, BackupDeletionPolicy, BackupPhase, Conditions, READY, Restore, RestorePhase};
+use api::{Backup, BackupDeletionPolicy, BackupPhase, Conditions, READY, Restore, RestorePhase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};

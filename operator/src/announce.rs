@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use driver_api::lifecycle::Operation;
+use api::Operation;
 use tokio::sync::Notify;
 
 use crate::controller::Context;

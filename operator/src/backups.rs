@@ -1,7 +1,7 @@
 //! What the operator does about a Backup that is being deleted, all of it. Pure: the caller says what time it is.
 
-use driver_api::api::{Backup, RETRY_ANNOTATION};
-use driver_api::lifecycle::Operation;
+use api::Operation;
+use api::{Backup, RETRY_ANNOTATION};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::decide::{Decision, Settled, Stuck, attempt_after, await_job, is_in_the_way};

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use driver_api::api::{Backup, Database, DriverRegistration};
-use driver_api::lifecycle::{Intent, Operation};
+use api::Operation;
+use api::lifecycle::Intent;
+use api::{Backup, Database, DriverRegistration};
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ObjectReference;

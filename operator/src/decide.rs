@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use driver_api::api::DatabasePhase;
-use driver_api::lifecycle::{Intent, Operation};
+use api::DatabasePhase;
+use api::Operation;
+use api::lifecycle::Intent;
 
 use crate::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use crate::job::Subject;

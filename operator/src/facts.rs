@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use driver_api::api::{
+use api::Operation;
+use api::lifecycle::Intent;
+use api::names::short_hash;
+use api::{
     Conditions, Database, DatabasePhase, DatabaseStatus, READY, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
 };
-use driver_api::lifecycle::{Intent, Operation};
-use driver_api::names::short_hash;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::job::JobName;

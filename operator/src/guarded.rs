@@ -1,6 +1,6 @@
 //! What a Job works on. Pure.
 
-use driver_api::api::{Backup, Database};
+use api::{Backup, Database};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use driver_api::api::{
+use api::Operation;
+use api::names::short_hash;
+use api::{
     Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
     S3Credentials, S3Target, TlsCaSource, UID_LABEL, ValueSource,
 };
-use driver_api::lifecycle::Operation;
-use driver_api::names::short_hash;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,

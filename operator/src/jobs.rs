@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driver_api::api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL};
-use driver_api::lifecycle::Operation;
+use api::Operation;
+use api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL};
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::jiff::Timestamp;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driver_api::api::UID_LABEL;
+use api::UID_LABEL;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::PostParams;
 use kube::core::Status;

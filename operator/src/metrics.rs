@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use driver_api::api::{Conditions, Database, READY};
+use api::{Conditions, Database, READY};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use driver_api::api::{
+use api::Operation;
+use api::{
     DRIVER_SERVICE_ACCOUNT, Database, DriverPodTemplate, DriverRegistration, SecretKeyRef, TlsCaSource,
     ValueSource, env,
 };
-use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapKeySelector, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar,
     EnvVarSource, KeyToPath, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use driver_api::api::{Database, DatabaseStatus};
-use driver_api::lifecycle::{Intent, Operation};
-use driver_api::names::database_name;
+use api::Operation;
+use api::lifecycle::Intent;
+use api::names::database_name;
+use api::{Database, DatabaseStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};

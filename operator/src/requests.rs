@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driver_api::api::{
+use api::Operation;
+use api::{
     Backup, Conditions, Database, GROUP, READY, RETRY_ANNOTATION, Restore, RestoreSource, S3Credentials,
     S3Target, UID_LABEL,
 };
-use driver_api::lifecycle::Operation;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
@@ -58,7 +58,7 @@ impl KnownRequest {
         let deletion_note = deletion_note.map(|ready| ready.message.clone());
         let stored_in = status.location.map(|location| location.s3);
         Some(Self {
-            completed: phase == Some(driver_api::api::BackupPhase::Completed),
+            completed: phase == Some(api::BackupPhase::Completed),
             completed_by: status.job,
             stored_in,
             deletion_note,
@@ -72,7 +72,7 @@ impl KnownRequest {
         strip_source(&mut from);
         let status = restore.status.unwrap_or_default();
         Some(Self {
-            completed: status.phase == Some(driver_api::api::RestorePhase::Completed),
+            completed: status.phase == Some(api::RestorePhase::Completed),
             completed_by: status.job,
             from: Some(from),
             ..Self::of_metadata(Operation::Restore, restore.metadata, restore.spec.database)?

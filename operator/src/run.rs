@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use driver_api::api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, Restore};
-use driver_api::lifecycle::Operation;
+use api::Operation;
+use api::{Backup, Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, Restore};
 use futures::channel::mpsc::{self, UnboundedReceiver};
 use futures::{Stream, StreamExt, TryStreamExt, future};
 use k8s_openapi::api::batch::v1::Job;

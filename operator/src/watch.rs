@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use driver_api::api::{
+use api::{
     Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION, Restore, S3Credentials,
 };
 use futures::{Stream, TryStreamExt, pin_mut};

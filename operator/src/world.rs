@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver_api::api::{BackupTarget, Database, DriverRegistration};
-use driver_api::lifecycle::Operation;
+use api::Operation;
+use api::{BackupTarget, Database, DriverRegistration};
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::decide::{Launch, is_past};

@@ -13,6 +13,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::Operation;
+use api::{Backup, Database, DriverRegistration};
 use db_operator::announce::Announcements;
 use db_operator::controller::{Context, reconcile, reconcile_backup};
 use db_operator::decide::Launch;
@@ -24,8 +26,6 @@ use db_operator::report::Voice;
 use db_operator::requests::KnownRequest;
 use db_operator::room::Limits;
 use db_operator::watch::{Change, wait_for_kinds};
-use driver_api::api::{Backup, Database, DriverRegistration};
-use driver_api::lifecycle::Operation;
 use futures::channel::mpsc;
 use http::{Method, Request, Response};
 use k8s_openapi::api::batch::v1::Job;

@@ -4,13 +4,13 @@
 
 use std::path::PathBuf;
 
+use api::Operation;
+use api::{Backup, Database, DriverRegistration};
 use db_operator::decide::Launch;
 use db_operator::facts::Request;
 use db_operator::guarded::Guarded;
 use db_operator::job::{JobName, Settings, StoreKeys, Subject, build, server_key};
 use db_operator::jobs::KnownJob;
-use driver_api::api::{Backup, Database, DriverRegistration};
-use driver_api::lifecycle::Operation;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {

@@ -1,8 +1,9 @@
 //! What must hold of `needed`, whatever phase, intent and history a Database has.
 
+use api::DatabasePhase;
+use api::Operation;
+use api::lifecycle::{Intent, permits};
 use db_operator::decide::{Needed, needed};
-use driver_api::api::DatabasePhase;
-use driver_api::lifecycle::{Intent, Operation, permits};
 
 fn phases() -> impl Iterator<Item = Option<DatabasePhase>> {
     std::iter::once(None).chain(DatabasePhase::ALL.map(Some))

@@ -6,12 +6,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::DatabasePhase;
+use api::Operation;
+use api::lifecycle::Intent;
 use db_operator::decide::{Decision, Needed, Settled, Stuck, Wait, decide, needed};
 use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use db_operator::job::{JobName, Subject};
 use db_operator::jobs::Pods;
-use driver_api::api::DatabasePhase;
-use driver_api::lifecycle::{Intent, Operation};
 
 const GENERATION: i64 = 2;
 

@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    driver_api::container::run(&db_operator_driver_postgresql::PostgresqlDriver)
+    driver_api::run(&db_operator_driver_postgresql::PostgresqlDriver)
 }

@@ -1,7 +1,7 @@
 //! What the API server accepts, what it refuses, and what it says then.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, BackupTarget, Database};
+use api::{Backup, BackupTarget, Database};
 use e2e::{client, database, with_namespace};
 use http::Request;
 use kube::api::{DynamicObject, Patch, PatchParams};

@@ -1,7 +1,7 @@
 //! Backups: a developer applies one, and it is there when it is whole.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, Database, DatabasePhase as Phase};
+use api::{Backup, Database, DatabasePhase as Phase};
 use e2e::{
     Bucket, Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_18, SERVERS, database, kubectl,
     login, with_namespace,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::Database;
+use api::Database;
 use e2e::{
     Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, Server, database, login,
     with_namespace,

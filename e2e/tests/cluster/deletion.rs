@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Database, DatabasePhase as Phase, DeletionPolicy};
+use api::{Database, DatabasePhase as Phase, DeletionPolicy};
 use e2e::{
     Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18,
     SOON, address, database, login, until, until_any, with_namespace,

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use driver_api::api::Database;
+use api::Database;
 use e2e::{Context, DatabaseFixture, POSTGRESQL_17, database, helm_with_values, with_namespace};
 use futures::{StreamExt, future, stream};
 use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};

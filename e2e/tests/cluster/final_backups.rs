@@ -1,7 +1,7 @@
 //! The final backup: lock out, dump, verify, then drop. No committed row is lost.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, DatabasePhase as Phase};
+use api::{Backup, DatabasePhase as Phase};
 use e2e::{
     Bucket, Context, DatabaseFixture, History, POSTGRESQL_17, POSTGRESQL_18, Writers, database, login,
     with_namespace,
@@ -89,7 +89,7 @@ async fn a_database_whose_final_backup_fails_stays_and_goes_on_when_the_cause_is
         test.gone("orders").await?;
         nothing_is_left(&test, POSTGRESQL_17).await?;
         let last = the_backup(&test).await?;
-        ensure!(last.phase() == Some(driver_api::api::BackupPhase::Completed));
+        ensure!(last.phase() == Some(api::BackupPhase::Completed));
         Ok(())
     })
     .await;
@@ -129,7 +129,7 @@ async fn a_final_backup_that_is_not_there_when_it_is_called_complete_is_made_bef
         test.delete("orders").await?;
         nothing_is_left(&test, POSTGRESQL_17).await?;
         let last = the_backup(&test).await?;
-        ensure!(last.phase() == Some(driver_api::api::BackupPhase::Completed), "{last:?}");
+        ensure!(last.phase() == Some(api::BackupPhase::Completed), "{last:?}");
         Ok(())
     })
     .await;

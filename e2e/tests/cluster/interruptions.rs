@@ -1,7 +1,7 @@
 //! Backups that are interrupted in the middle: each ends right, and leaves nothing behind.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, BackupPhase, Database};
+use api::{Backup, BackupPhase, Database};
 use e2e::{Bucket, Context, DatabaseFixture, POSTGRESQL_17, database, login, with_namespace};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Pod, Service};

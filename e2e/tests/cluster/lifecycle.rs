@@ -1,7 +1,7 @@
 //! A Database from its application to its end.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Database, DatabasePhase as Phase};
+use api::{Database, DatabasePhase as Phase};
 use e2e::{
     Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SOON, Server, database,
     kubectl, kubectl_with_input, login, until, with_namespace,

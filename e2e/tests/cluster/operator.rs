@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::Database;
+use api::Database;
 use e2e::{
     Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, SOON, client, database, ready, until, until_any,
     with_namespace,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
-use driver_api::api::Database;
+use api::Database;
 use e2e::{OPERATOR_NAMESPACE, client, client_as, database, with_namespace};
 use k8s_openapi::api::authorization::v1::{ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use k8s_openapi::api::batch::v1::Job;

@@ -4,7 +4,7 @@
 //! PostgreSQL driver's own tests show what is said then.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{DriverRegistration, TlsMode};
+use api::{DriverRegistration, TlsMode};
 use e2e::{
     Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input,
     with_namespace,

@@ -1,7 +1,7 @@
 //! What somebody breaks, a run repairs.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Database, RECONCILE_ANNOTATION, RETRY_ANNOTATION, STALLED};
+use api::{Database, RECONCILE_ANNOTATION, RETRY_ANNOTATION, STALLED};
 use e2e::{Context, DatabaseFixture, POSTGRESQL_17, SOON, database, login, ready, until_any, with_namespace};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;

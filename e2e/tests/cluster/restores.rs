@@ -1,7 +1,7 @@
 //! Restores: into the same database, another one, another server, and when only the bucket is left.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, DatabasePhase as Phase};
+use api::{Backup, DatabasePhase as Phase};
 use e2e::{
     Bucket, Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, database, login,
     with_namespace,
@@ -41,7 +41,7 @@ async fn a_database_is_set_back_to_its_backup_only_if_that_is_asked_for() {
 
         let mut history = History::record(&test.api(), "orders").await?;
         let password = test.secret("orders").await?["password"].clone();
-        test.api::<driver_api::api::Restore>().delete("careful", &DeleteParams::default()).await?;
+        test.api::<api::Restore>().delete("careful", &DeleteParams::default()).await?;
         test.create_restore("bold", "orders", &from, true).await?;
         let status = test.restored("bold").await?.status.context("no status")?;
         ensure!(status.progress.is_some_and(|progress| progress.percent == 100));
@@ -143,7 +143,7 @@ async fn a_backup_that_is_damaged_or_missing_is_refused_before_anything_is_chang
         test.create_restore("early", "orders", &json!({"backup": "none"}), true).await?;
         let message = test.restore_failed("early", "BackupMissing").await?;
         ensure!(message.contains("none"), "{message}");
-        test.api::<driver_api::api::Restore>().delete("early", &DeleteParams::default()).await?;
+        test.api::<api::Restore>().delete("early", &DeleteParams::default()).await?;
 
         let keys = bucket.keys().await?;
         let segment = keys.iter().find(|key| key.contains("/seg-")).context("no segment")?;

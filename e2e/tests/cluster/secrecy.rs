@@ -1,7 +1,7 @@
 //! Passwords stay where they belong.
 
 use anyhow::{Result, ensure};
-use driver_api::api::RECONCILE_ANNOTATION;
+use api::RECONCILE_ANNOTATION;
 use e2e::{
     Context, DatabaseFixture, OPERATOR_NAMESPACE, POSTGRESQL_15, SOON, database, kubectl, login, ready,
     with_namespace,

@@ -1,7 +1,7 @@
 //! What becomes of what a Backup stored when the Backup is deleted.
 
 use anyhow::{Context as _, Result, ensure};
-use driver_api::api::{Backup, BackupPhase, DeletionPolicy};
+use api::{Backup, BackupPhase, DeletionPolicy};
 use e2e::{
     Bucket, Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, database, until, until_any,
     with_namespace,

@@ -13,7 +13,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::LazyLock;
 
-use driver_api::api::DatabasePhase as P;
+use api::DatabasePhase as P;
 
 use crate::world::{Policy, World, beginning, next};
 

@@ -1,7 +1,8 @@
 //! What a driver's run does, one effect a step, in the order of `driver-api/src/container`.
 
-use driver_api::api::DatabasePhase as P;
-use driver_api::lifecycle::{Operation, may_follow};
+use api::DatabasePhase as P;
+use api::Operation;
+use api::lifecycle::may_follow;
 
 use crate::world::{Object, Policy, Run, World};
 

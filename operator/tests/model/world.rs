@@ -1,10 +1,11 @@
 //! The joint state of object, Jobs and database, and every step that changes it.
 
+use api::DatabasePhase as P;
+use api::Operation;
+use api::lifecycle::{Intent, permits};
 use db_operator::decide::{Decision, decide};
 use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use db_operator::jobs::Pods;
-use driver_api::api::DatabasePhase as P;
-use driver_api::lifecycle::{Intent, Operation, permits};
 
 use crate::runs::step;
 

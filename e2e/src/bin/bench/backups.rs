@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use driver_api::api::{Backup, BackupPhase, Database, DeletionPolicy};
+use api::{Backup, BackupPhase, Database, DeletionPolicy};
 use e2e::{Bucket, Context, DatabaseFixture, database, ready, until};
 use serde_json::json;
 

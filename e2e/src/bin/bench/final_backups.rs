@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use driver_api::api::Backup;
+use api::Backup;
 use e2e::{Bucket, Context, DatabaseFixture, Writers, database};
 use futures::{StreamExt, TryStreamExt};
 use kube::ResourceExt;

@@ -1,7 +1,7 @@
 //! What the driver's pod takes for ten gigabytes.
 
 use anyhow::Result;
-use driver_api::api::DeletionPolicy;
+use api::DeletionPolicy;
 use e2e::{Bucket, Context, DatabaseFixture, database};
 
 use crate::backups::{mebibytes, ours};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use driver_api::api::{Database, DatabasePhase, DriverRegistration};
+use api::{Database, DatabasePhase, DriverRegistration};
 use e2e::{Context, POSTGRESQL_17, database};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};

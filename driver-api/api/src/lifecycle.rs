@@ -1,0 +1,220 @@
+//! The lifecycle of a Database: which phase may follow which, and which operation may run when.
+//!
+//! Everything here is pure. The operator asks it what is needed, the runtime asks it before every write, so
+//! that a stale or hostile Job is harmless.
+
+use crate::{BackupPhase, Database, DatabasePhase, DeletionPolicy, Operation, RestorePhase};
+
+/// What the owner of an object wants to become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// It is not being deleted.
+    Keep,
+    /// It is being deleted, and the database is to be dropped.
+    Delete,
+    /// It is being deleted, and the database is to be dropped after a verified final backup.
+    BackupThenDelete,
+    /// It is being deleted, and the database stays on the server.
+    Retain,
+}
+
+impl Intent {
+    /// Every intent.
+    pub const ALL: [Self; 4] = [Self::Keep, Self::Delete, Self::BackupThenDelete, Self::Retain];
+
+    /// The intent that an object expresses by its deletion timestamp and policy.
+    pub fn of(database: &Database) -> Self {
+        if !database.is_being_deleted() {
+            return Self::Keep;
+        }
+        match database.spec.deletion_policy() {
+            DeletionPolicy::Delete => Self::Delete,
+            DeletionPolicy::BackupThenDelete => Self::BackupThenDelete,
+            DeletionPolicy::Retain => Self::Retain,
+        }
+    }
+}
+
+/// Whether a Database may go from phase `from` to phase `to`.
+///
+/// A phase may always be written again: a run that is repeated repeats its writes.
+pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
+    use DatabasePhase as P;
+    let Some(from) = from else {
+        // A run died between finalizer and first phase, and the object was deleted since.
+        return matches!(to, P::Creating | P::BackupBeforeDeleteRequested | P::DeletionRequested);
+    };
+    from == to
+        || match from {
+            // The final backup is due where the login was handed out, which `permits` is told.
+            P::Creating => {
+                matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
+            }
+            P::Created => matches!(
+                to,
+                P::BackupRequested
+                    | P::RestoreRequested
+                    | P::BackupBeforeDeleteRequested
+                    | P::DeletionRequested
+            ),
+            // A run that dies after its claim leaves the way back open.
+            P::BackupRequested => matches!(to, P::BackupInProgress | P::Created | P::DeletionRequested),
+            P::BackupInProgress => {
+                matches!(to, P::BackupCompleted | P::BackupRequested | P::Created | P::DeletionRequested)
+            }
+            P::BackupCompleted => matches!(to, P::Created | P::DeletionRequested),
+            P::RestoreRequested => matches!(
+                to,
+                P::RestoreInProgress | P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested
+            ),
+            // What was there is given up, so only a load that is complete leads back to Created.
+            P::RestoreInProgress => matches!(to, P::RestoreCompleted | P::DeletionRequested),
+            P::RestoreCompleted => {
+                matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
+            }
+            // The owner may give up the final backup by changing the policy to Delete or Retain.
+            P::BackupBeforeDeleteRequested => {
+                matches!(to, P::BackupBeforeDeleteInProgress | P::DeletionRequested)
+            }
+            P::BackupBeforeDeleteInProgress => {
+                matches!(
+                    to,
+                    P::BackupBeforeDeleteCompleted | P::BackupBeforeDeleteRequested | P::DeletionRequested
+                )
+            }
+            P::BackupBeforeDeleteCompleted => {
+                matches!(to, P::DeletionRequested | P::BackupBeforeDeleteRequested)
+            }
+            P::DeletionRequested => matches!(to, P::DeletionInProgress),
+            P::DeletionInProgress => matches!(to, P::Deleted | P::DeletionRequested),
+            P::Deleted => matches!(to, P::DeletionRequested),
+        }
+}
+
+/// Whether a Backup may go from phase `from` to phase `to`. A failed attempt starts over.
+pub fn backup_may_follow(from: Option<BackupPhase>, to: BackupPhase) -> bool {
+    use BackupPhase as P;
+    match from {
+        None => matches!(to, P::Starting),
+        // A run that died after the manifest leaves a backup that is complete.
+        Some(P::Starting) => matches!(to, P::Starting | P::BackingUp | P::Completed),
+        Some(P::BackingUp) => matches!(to, P::Starting | P::BackingUp | P::Completed),
+        Some(P::Completed) => matches!(to, P::Completed),
+    }
+}
+
+/// Whether a Restore may go from phase `from` to phase `to`. A failed attempt starts over.
+pub fn restore_may_follow(from: Option<RestorePhase>, to: RestorePhase) -> bool {
+    use RestorePhase as P;
+    match from {
+        None => matches!(to, P::Starting),
+        // A run that reads the backup beside one that loads it sets it back.
+        Some(P::Starting) => matches!(to, P::Starting | P::Restoring | P::Completed),
+        Some(P::Restoring) => matches!(to, P::Starting | P::Restoring | P::Completed),
+        Some(P::Completed) => matches!(to, P::Completed),
+    }
+}
+
+/// Whether an operation may act on a Database in that phase, given what its owner wants.
+///
+/// `was_created` says that the database has been complete once (`status.createdAt`): then it may hold rows,
+/// whatever the phase claims, and with [`Intent::BackupThenDelete`] only a final backup leads to its drop.
+pub fn permits(
+    operation: Operation,
+    phase: Option<DatabasePhase>,
+    intent: Intent,
+    was_created: bool,
+) -> bool {
+    use DatabasePhase as P;
+    match operation {
+        Operation::Create => intent == Intent::Keep && matches!(phase, None | Some(P::Creating | P::Created)),
+        // A backup that has begun is finished, even when the object is deleted meanwhile.
+        Operation::Backup => match phase {
+            Some(P::Created) => intent == Intent::Keep,
+            Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => true,
+            None
+            | Some(
+                P::Creating
+                | P::RestoreRequested
+                | P::RestoreInProgress
+                | P::RestoreCompleted
+                | P::BackupBeforeDeleteRequested
+                | P::BackupBeforeDeleteInProgress
+                | P::BackupBeforeDeleteCompleted
+                | P::DeletionRequested
+                | P::DeletionInProgress
+                | P::Deleted,
+            ) => false,
+        },
+        Operation::Restore => match phase {
+            Some(P::Created | P::RestoreRequested | P::RestoreCompleted) => intent == Intent::Keep,
+            // A final backup of what is half loaded would be worth nothing: it is finished first.
+            Some(P::RestoreInProgress) => matches!(intent, Intent::Keep | Intent::BackupThenDelete),
+            None
+            | Some(
+                P::Creating
+                | P::BackupRequested
+                | P::BackupInProgress
+                | P::BackupCompleted
+                | P::BackupBeforeDeleteRequested
+                | P::BackupBeforeDeleteInProgress
+                | P::BackupBeforeDeleteCompleted
+                | P::DeletionRequested
+                | P::DeletionInProgress
+                | P::Deleted,
+            ) => false,
+        },
+        Operation::Rotate => intent == Intent::Keep && phase == Some(P::Created),
+        Operation::BackupBeforeDelete => {
+            intent == Intent::BackupThenDelete
+                && match phase {
+                    Some(
+                        P::Created
+                        | P::RestoreRequested
+                        | P::RestoreCompleted
+                        | P::BackupBeforeDeleteRequested
+                        | P::BackupBeforeDeleteInProgress
+                        | P::BackupBeforeDeleteCompleted,
+                    ) => true,
+                    None | Some(P::Creating) => was_created,
+                    Some(
+                        P::BackupRequested
+                        | P::BackupInProgress
+                        | P::BackupCompleted
+                        | P::RestoreInProgress
+                        | P::DeletionRequested
+                        | P::DeletionInProgress
+                        | P::Deleted,
+                    ) => false,
+                }
+        }
+        Operation::Delete => match intent {
+            Intent::Keep => false,
+            Intent::Delete | Intent::Retain => true,
+            Intent::BackupThenDelete => match phase {
+                // Half made: nothing was handed out, there is nothing to save.
+                None | Some(P::Creating) => !was_created,
+                Some(
+                    P::BackupBeforeDeleteCompleted
+                    | P::DeletionRequested
+                    | P::DeletionInProgress
+                    | P::Deleted,
+                ) => true,
+                Some(
+                    P::Created
+                    | P::BackupRequested
+                    | P::BackupInProgress
+                    | P::BackupCompleted
+                    | P::RestoreRequested
+                    | P::RestoreInProgress
+                    | P::RestoreCompleted
+                    | P::BackupBeforeDeleteRequested
+                    | P::BackupBeforeDeleteInProgress,
+                ) => false,
+            },
+        },
+        // It acts on a Backup alone, whose Database may be gone or alive.
+        Operation::DeleteBackup => false,
+        Operation::Release => intent != Intent::Keep,
+    }
+}

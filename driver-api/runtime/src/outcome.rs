@@ -1,0 +1,119 @@
+//! How a container ends: exit code, termination message, last log line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::credentials::INJECTED;
+use api::env;
+use driver::error::{ErrorKind, Retry};
+
+/// Where Kubernetes reads the termination message.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Longest termination message, in bytes. Kubernetes takes 4096 for a whole pod.
+const TERMINATION_MESSAGE: usize = 1024;
+
+/// How a run ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done and verified.
+    Done,
+    /// Kubernetes ended the pod.
+    Terminated,
+    /// It failed. The message holds no secret.
+    Failed {
+        /// What kind of failure it was.
+        kind: ErrorKind,
+        /// What happened, and what to do next.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// The container's exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Terminated => 143,
+            Self::Failed { kind: ErrorKind::Busy, .. } => 75,
+            Self::Failed { kind, .. } => match kind.retry() {
+                Retry::Never => 42,
+                Retry::Later => 1,
+            },
+        }
+    }
+
+    /// Says how it ended where people look, and returns the exit code.
+    pub(crate) fn finish(self) -> ExitCode {
+        match &self {
+            Self::Done => info!("done"),
+            Self::Terminated => warn!("terminated; the next run goes on from here"),
+            Self::Failed { kind, message } => {
+                error!(reason = kind.reason(), "{message}");
+                let mut text = format!("{}: {message}", kind.reason());
+                text.truncate(text.floor_char_boundary(TERMINATION_MESSAGE));
+                // Outside a container there is none, and the log says it too.
+                let _ = std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(TERMINATION_LOG)
+                    .and_then(|mut file| file.write_all(text.as_bytes()));
+            }
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+/// Logs to standard error; `DB_OPERATOR_LOG_FORMAT=json` for machines.
+pub(crate) fn start_logging(lookup: &dyn Fn(&str) -> Option<String>) {
+    let filter = EnvFilter::new(lookup("RUST_LOG").unwrap_or_else(|| "info".to_owned()));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if lookup(env::LOG_FORMAT).as_deref() == Some("json") {
+        builder.json().init();
+    } else {
+        builder.with_ansi(false).init();
+    }
+}
+
+/// Says what this program is.
+pub(crate) fn help(engine: &str) -> ExitCode {
+    let text = format!(
+        "The {engine} driver of db-operator. It runs in a Job that db-operator launches, and takes no arguments.\n\n\
+         Environment: {}, {}, {}, {}, {}, {}, {}; optional: {}, {}; where the spec refers to Secrets: {}.\n\
+         Exit codes: 0 done and verified, 42 permanent, 75 busy, 143 terminated, else: is tried again.\n",
+        env::DATABASE,
+        env::NAMESPACE,
+        env::OPERATION,
+        env::UID,
+        env::GENERATION,
+        env::JOB,
+        env::CLUSTER_ID,
+        env::BACKUP,
+        env::LOG_FORMAT,
+        INJECTED.join(", "),
+    );
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_the_contract() {
+        let failed = |kind| Outcome::Failed { kind, message: String::new() }.code();
+        assert_eq!(Outcome::Done.code(), 0);
+        assert_eq!(Outcome::Terminated.code(), 143);
+        assert_eq!(failed(ErrorKind::Busy), 75);
+        assert_eq!(failed(ErrorKind::Invalid), 42);
+        assert_eq!(failed(ErrorKind::Superseded), 42);
+        assert_eq!(failed(ErrorKind::Unreachable), 1);
+        assert_eq!(failed(ErrorKind::NameTaken), 1);
+    }
+}
