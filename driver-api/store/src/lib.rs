@@ -19,6 +19,14 @@ mod fetch;
 mod keys;
 mod login;
 mod manifest;
+#[cfg(any(test, feature = "testing"))]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a server for tests may fail on the spot"
+)]
+pub mod memory;
 mod progress;
 mod retry;
 mod stream;

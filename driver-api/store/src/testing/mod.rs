@@ -1,6 +1,7 @@
 //! For tests of ours: a bucket, what is in it, and a way to it on which things go wrong.
 //!
-//! `DB_OPERATOR_TEST_S3` is the address of an S3 server, `test` and `testsecret` its login, and its region `eu-west-1`.
+//! The bucket is in memory. Where `DB_OPERATOR_TEST_S3` is the address of a real S3 server, it is there: with `test` and
+//! `testsecret` as its login, in region `eu-west-1`.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,6 +25,7 @@ use s3::creds::Credentials;
 use s3::region::Region;
 
 use crate::client::Client;
+use crate::memory;
 use crate::{Download, Patience, Sizes, Store, StoreCredentials, StoreTarget};
 
 /// The smallest parts that S3 takes, and an object that ends after the second.
@@ -38,7 +40,7 @@ pub(crate) const HASTY: Patience = Patience {
 
 #[expect(clippy::disallowed_methods, reason = "a test's servers come from the environment")]
 pub(crate) fn endpoint() -> String {
-    std::env::var("DB_OPERATOR_TEST_S3").expect("DB_OPERATOR_TEST_S3 must be the address of an S3 server")
+    std::env::var("DB_OPERATOR_TEST_S3").unwrap_or_else(|_| memory::address().to_owned())
 }
 
 /// A name that nothing else has.
@@ -49,19 +51,20 @@ pub fn random_attempt() -> Result<String> {
 /// A bucket of one test's own.
 pub async fn bucket() -> StoreTarget {
     let name = format!("test-{}", random_attempt().unwrap());
-    let region = Region::Custom { region: "eu-west-1".to_owned(), endpoint: endpoint() };
-    let login = Credentials::new(Some("test"), Some("testsecret"), None, None, None).unwrap();
+    let region = Region::Custom { region: memory::REGION.to_owned(), endpoint: endpoint() };
+    let login =
+        Credentials::new(Some(memory::ACCESS_KEY_ID), Some(memory::SECRET_KEY), None, None, None).unwrap();
     let made = Bucket::create_with_path_style(&name, region, login, BucketConfiguration::default()).await;
     assert!((200..300).contains(&made.unwrap().response_code));
     StoreTarget {
         endpoint: Some(endpoint()),
-        region: "eu-west-1".to_owned(),
+        region: memory::REGION.to_owned(),
         bucket: name,
         prefix: Some("dumps/".to_owned()),
         path_style: true,
         credentials: StoreCredentials::Static {
-            access_key_id: "test".to_owned(),
-            secret_key: Secret::new("testsecret"),
+            access_key_id: memory::ACCESS_KEY_ID.to_owned(),
+            secret_key: Secret::new(memory::SECRET_KEY),
             session_token: None,
         },
     }
