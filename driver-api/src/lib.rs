@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub use driver::{
-    Desired, Driver, DriverError, ErrorKind, Login, Mark, Presence, Result, Retry, Secret, Server, ServerTls,
+    Desired, Driver, DriverError, ErrorKind, Login, Mark, Presence, Result, Secret, Server, ServerTls,
     Target, TlsMode,
 };
 pub use driver::{dump, error, names, testkit};

@@ -14,6 +14,7 @@ pub mod names;
 mod kinds;
 mod labels;
 mod operation;
+mod reason;
 
 pub use kinds::{
     ActiveOperation, AwsSecretKeyRef, Backup, BackupDeletionPolicy, BackupLocation, BackupPhase, BackupSpec,
@@ -28,3 +29,4 @@ pub use labels::{
     MANAGED_BY_LABEL, MAX_DATABASE_NAME, RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL,
 };
 pub use operation::{Operation, UnknownOperation};
+pub use reason::{Reason, Retry};

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// What kind of failure it was. It alone decides whether a run is repeated, its exit code, and the reason in
-/// the Ready condition.
+/// What kind of failure it was: it alone decides whether a run is repeated, its exit code, and the reason in the Ready
+/// condition.
+///
+/// A driver finds all of them but the last four, which a sink or a source of a dump may have: a driver returns those as
+/// they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The host does not resolve, the port is closed, or the connection broke.
@@ -26,44 +29,27 @@ pub enum ErrorKind {
     Busy,
     /// Something on the server that is not ours to end or to remove stands in the way.
     InUse,
-    /// What the credentials refer to is missing.
-    CredentialsMissing,
-    /// The Secret of the Database's name exists and is not ours.
-    SecretConflict,
     /// The database was created once and is not on the server any more.
     DatabaseMissing,
     /// The database that a backup is to be loaded into holds something.
     NotEmpty,
+    /// A stored backup is not what was written: something of it is changed, cut short or gone.
+    BackupDamaged,
+    /// A defect, or a failure that nobody foresaw.
+    Internal,
     /// The object store does not answer, or answers with an error of its own.
     StorageUnreachable,
     /// The object store refuses the login, or the login lacks a right.
     StorageDenied,
     /// The bucket does not exist, or is in another region.
     BucketMissing,
-    /// There is no complete backup where one is looked for.
-    BackupMissing,
-    /// A stored backup is not what was written: something of it is changed, cut short or gone.
-    BackupDamaged,
     /// A backup is encrypted, and not to the key that is given.
     DecryptionFailed,
-    /// The object changed under this run: another one is due.
-    Superseded,
-    /// A defect, or a failure that nobody foresaw.
-    Internal,
-}
-
-/// Whether a failed run is worth repeating unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Repeat it, with backoff: the cause may be repaired elsewhere.
-    Later,
-    /// Repeating the same request cannot help: the spec must change first.
-    Never,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 18] = [
         Self::Unreachable,
         Self::TlsRefused,
         Self::Untrusted,
@@ -74,73 +60,15 @@ impl ErrorKind {
         Self::Unsupported,
         Self::Busy,
         Self::InUse,
-        Self::CredentialsMissing,
-        Self::SecretConflict,
         Self::DatabaseMissing,
         Self::NotEmpty,
+        Self::BackupDamaged,
+        Self::Internal,
         Self::StorageUnreachable,
         Self::StorageDenied,
         Self::BucketMissing,
-        Self::BackupMissing,
-        Self::BackupDamaged,
         Self::DecryptionFailed,
-        Self::Superseded,
-        Self::Internal,
     ];
-
-    /// Whether a failed run is worth repeating unchanged.
-    pub fn retry(self) -> Retry {
-        match self {
-            Self::Invalid | Self::Unsupported | Self::Superseded => Retry::Never,
-            Self::Unreachable
-            | Self::TlsRefused
-            | Self::Untrusted
-            | Self::AuthenticationFailed
-            | Self::InsufficientPrivilege
-            | Self::NameTaken
-            | Self::Busy
-            | Self::InUse
-            | Self::CredentialsMissing
-            | Self::SecretConflict
-            | Self::DatabaseMissing
-            | Self::NotEmpty
-            | Self::StorageUnreachable
-            | Self::StorageDenied
-            | Self::BucketMissing
-            | Self::BackupMissing
-            | Self::BackupDamaged
-            | Self::DecryptionFailed
-            | Self::Internal => Retry::Later,
-        }
-    }
-
-    /// The reason in the Ready condition.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Unreachable => "Unreachable",
-            Self::TlsRefused => "TlsRefused",
-            Self::Untrusted => "Untrusted",
-            Self::AuthenticationFailed => "AuthenticationFailed",
-            Self::InsufficientPrivilege => "InsufficientPrivilege",
-            Self::Invalid => "Invalid",
-            Self::NameTaken => "NameTaken",
-            Self::Unsupported => "Unsupported",
-            Self::Busy => "Busy",
-            Self::InUse => "InUse",
-            Self::CredentialsMissing => "CredentialsMissing",
-            Self::SecretConflict => "SecretConflict",
-            Self::DatabaseMissing => "DatabaseMissing",
-            Self::NotEmpty => "NotEmpty",
-            Self::StorageUnreachable => "StorageUnreachable",
-            Self::StorageDenied => "StorageDenied",
-            Self::BucketMissing => "BucketMissing",
-            Self::BackupMissing => "BackupMissing",
-            Self::BackupDamaged => "BackupDamaged",
-            Self::DecryptionFailed => "DecryptionFailed",
-            Self::Superseded => "Superseded",
-            Self::Internal => "Internal",
-        }
-    }
 }
 
 /// An error of a driver: its kind, a sentence for a person, and what caused it.
@@ -217,13 +145,5 @@ mod tests {
         let error = DriverError::new(ErrorKind::Internal, "cannot create role")
             .with_source(std::io::Error::other("disk full"));
         assert_eq!(error.chain(), "cannot create role: disk full");
-    }
-
-    #[test]
-    fn reasons_are_unique_and_fit_a_condition() {
-        let reasons: std::collections::BTreeSet<_> =
-            ErrorKind::ALL.iter().map(|kind| kind.reason()).collect();
-        assert_eq!(reasons.len(), ErrorKind::ALL.len());
-        assert!(reasons.iter().all(|reason| reason.chars().all(|c| c.is_ascii_alphanumeric())));
     }
 }

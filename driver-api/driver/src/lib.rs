@@ -10,5 +10,5 @@ pub mod secret;
 pub mod testkit;
 
 pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode, host_port};
-pub use error::{DriverError, ErrorKind, Result, Retry};
+pub use error::{DriverError, ErrorKind, Result};
 pub use secret::Secret;

@@ -9,9 +9,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use tracing::info;
 
+use crate::failure::{Failure, Result};
 use crate::record::database::kubernetes;
+use api::Reason;
 use api::{DRIVER_FIELD_MANAGER, Database, MANAGED_BY, MANAGED_BY_LABEL};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 
 /// The key of the password, which is there from the start.
@@ -71,22 +72,19 @@ impl BindingSecret {
             found = self.read().await?;
         }
         let Some(secret) = found else {
-            return Err(DriverError::new(
-                ErrorKind::Internal,
-                format!("{self} comes and goes; trying again later"),
-            ));
+            return Err(Failure::new(Reason::Internal, format!("{self} comes and goes; trying again later")));
         };
         if !self.owns(&secret) {
-            return Err(DriverError::new(
-                ErrorKind::SecretConflict,
+            return Err(Failure::new(
+                Reason::SecretConflict,
                 format!(
                     "{self} exists and does not belong to this Database: delete or rename it, or give the Database another name"
                 ),
             ));
         }
         if secret.immutable == Some(true) || secret.type_.as_deref() != Some(self.kind.as_str()) {
-            return Err(DriverError::new(
-                ErrorKind::SecretConflict,
+            return Err(Failure::new(
+                Reason::SecretConflict,
                 format!("{self} is immutable, or not of type {}: delete it, and it is made anew", self.kind),
             ));
         }
@@ -172,8 +170,8 @@ impl BindingSecret {
         let applied = self.api.patch(&self.name, &parameters, &Patch::Apply(&secret)).await;
         applied.map_err(|error| match &error {
             // Only names and labels of the template can be invalid here.
-            kube::Error::Api(status) if status.is_invalid() => DriverError::new(
-                ErrorKind::Invalid,
+            kube::Error::Api(status) if status.is_invalid() => Failure::new(
+                Reason::Invalid,
                 format!("the API server refuses {self}: correct spec.secretTemplate"),
             )
             .with_source(error),
@@ -212,7 +210,7 @@ pub(crate) fn generate_password() -> Result<Secret> {
     while password.len() < PASSWORD_LENGTH {
         let mut bytes = [0u8; 2 * PASSWORD_LENGTH];
         getrandom::fill(&mut bytes).map_err(|error| {
-            DriverError::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}"))
+            Failure::new(Reason::Internal, format!("the system gives no random numbers: {error}"))
         })?;
         // Bytes of 248 and above would favor the first characters.
         let characters =

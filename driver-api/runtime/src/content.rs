@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, UndefinedBehavior};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::failure::{Failure, Result};
+use api::Reason;
 use api::SecretTemplate;
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::{Login, Server};
 
 /// How many steps a template may take. A plain one takes about a dozen.
@@ -62,8 +63,8 @@ pub(crate) fn with_template(
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     for (key, text) in template.iter().flat_map(|template| &template.data) {
         let invalid = |why: String| {
-            DriverError::new(
-                ErrorKind::Invalid,
+            Failure::new(
+                Reason::Invalid,
                 format!("spec.secretTemplate.data[{key:?}] {why}: correct the spec"),
             )
         };
@@ -131,7 +132,7 @@ mod tests {
             [("dsn", "{{ hots }}"), ("dsn", "{{ host"), ("uri", "x"), ("d s n", "x"), ("dsn", endless)]
         {
             let error = with_template(&keys("hunter2", "h"), Some(&template(key, text))).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert_eq!(error.reason(), Reason::Invalid);
             let message = error.chain();
             assert!(message.contains(&format!("data[\"{key}\"]")), "{message}");
             assert!(!message.contains("hunter2"), "{message}");

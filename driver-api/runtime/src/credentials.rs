@@ -4,11 +4,12 @@
 //! so a driver needs no right to read it.
 
 use crate::env::Assignment;
+use crate::failure::{Failure, Result};
+use api::Reason;
 use api::{Database, Tls, ValueFrom, ValueSource, env};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 use driver::{Login, Server, ServerTls, TlsMode};
-use store::aws::{self, SecretKey};
+use store::aws::{self, SecretError, SecretKey};
 
 /// The server of `database` and the administrator's login on it.
 pub(crate) async fn server(
@@ -33,10 +34,7 @@ pub(crate) async fn value(source: &ValueSource, injected: Option<&Secret>, field
         ValueSource { value: Some(value), .. } => return Ok(Secret::new(value)),
         ValueSource { value_from: Some(from), .. } => from,
         ValueSource { value: None, value_from: None } => {
-            return Err(DriverError::new(
-                ErrorKind::Invalid,
-                format!("{field} has neither value nor valueFrom"),
-            ));
+            return Err(Failure::new(Reason::Invalid, format!("{field} has neither value nor valueFrom")));
         }
     };
     match from {
@@ -46,10 +44,16 @@ pub(crate) async fn value(source: &ValueSource, injected: Option<&Secret>, field
         ValueFrom { aws_secret_key_ref: Some(reference), .. } => {
             // The SDK's future is large.
             let key = SecretKey { arn: &reference.arn, key: &reference.key };
-            Box::pin(aws::secret(key, field)).await
+            Box::pin(aws::secret(key, field)).await.map_err(|error| {
+                let reason = match error {
+                    SecretError::Invalid(_) => Reason::Invalid,
+                    SecretError::Missing(_) => Reason::CredentialsMissing,
+                };
+                Failure::new(reason, error.to_string())
+            })
         }
-        ValueFrom { secret_key_ref: None, aws_secret_key_ref: None } => Err(DriverError::new(
-            ErrorKind::Invalid,
+        ValueFrom { secret_key_ref: None, aws_secret_key_ref: None } => Err(Failure::new(
+            Reason::Invalid,
             format!("{field}.valueFrom has neither secretKeyRef nor awsSecretKeyRef"),
         )),
     }
@@ -80,9 +84,9 @@ fn tls(spec: Option<&Tls>, mode: TlsMode, assignment: &Assignment) -> Result<Ser
 }
 
 /// The kubelet injects nothing where the object or its key is missing or empty.
-fn missing(field: &str, what: &str) -> DriverError {
-    DriverError::new(
-        ErrorKind::CredentialsMissing,
+fn missing(field: &str, what: &str) -> Failure {
+    Failure::new(
+        Reason::CredentialsMissing,
         format!(
             "{field} refers to a {what}, which is missing or empty: create it in the Database's namespace"
         ),

@@ -7,6 +7,7 @@ mod binding;
 mod content;
 mod credentials;
 mod env;
+mod failure;
 mod moves;
 mod operations;
 mod outcome;
@@ -34,9 +35,10 @@ use self::env::Assignment;
 use self::operations::{backup, create, delete, delete_backup, final_backup, restore};
 use self::outcome::Outcome;
 use self::record::database::{Loaded, Record};
+use crate::failure::{Failure, Result};
 use api::Operation;
+use api::Reason;
 use api::names::database_name;
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 use driver::{Driver, Mark, Server, Target, host_port};
 
@@ -53,10 +55,10 @@ pub fn run<D: Driver>(driver: &D) -> ExitCode {
     }
     outcome::start_logging(&lookup);
     let outcome = match Assignment::parse(lookup) {
-        Err(problems) => Outcome::Failed { kind: ErrorKind::Invalid, message: problems.to_string() },
+        Err(problems) => Outcome::Failed { reason: Reason::Invalid, message: problems.to_string() },
         Ok(assignment) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Err(error) => {
-                Outcome::Failed { kind: ErrorKind::Internal, message: format!("cannot start: {error}") }
+                Outcome::Failed { reason: Reason::Internal, message: format!("cannot start: {error}") }
             }
             Ok(runtime) => {
                 // Another provider in the tree would otherwise make rustls panic.
@@ -79,10 +81,7 @@ fn lookup(name: &str) -> Option<String> {
 /// from any point.
 async fn until_terminated<D: Driver>(driver: &D, assignment: &Assignment) -> Outcome {
     let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        return Outcome::Failed {
-            kind: ErrorKind::Internal,
-            message: "cannot listen for SIGTERM".to_owned(),
-        };
+        return Outcome::Failed { reason: Reason::Internal, message: "cannot listen for SIGTERM".to_owned() };
     };
     tokio::select! {
         outcome = connect_and_perform(driver, assignment) => outcome,
@@ -99,7 +98,7 @@ async fn connect_and_perform<D: Driver>(driver: &D, assignment: &Assignment) -> 
     match client {
         Ok(client) => perform(driver, client, assignment).await,
         Err(error) => Outcome::Failed {
-            kind: ErrorKind::Internal,
+            reason: Reason::Internal,
             message: format!("cannot configure the connection to the API server: {error}"),
         },
     }
@@ -138,8 +137,8 @@ impl Run<'_> {
     /// What is on the other one would be forgotten.
     fn check_begun_here(&self, server: &Server) -> Result<()> {
         match self.record.begun().and_then(|status| status.server.as_deref()) {
-            Some(begun) if begun != server.to_string() => Err(DriverError::new(
-                ErrorKind::DatabaseMissing,
+            Some(begun) if begun != server.to_string() => Err(Failure::new(
+                Reason::DatabaseMissing,
                 format!(
                     "the database was begun on {begun}, and nothing of it is on {server}: set spec.connect back, or delete the Database with spec.deletionPolicy Retain"
                 ),
@@ -149,13 +148,13 @@ impl Run<'_> {
     }
 
     /// The error's sentence without any secret of this run.
-    fn redacted(&self, error: &DriverError) -> String {
+    fn redacted(&self, error: &Failure) -> String {
         redacted(error, &self.hidden)
     }
 }
 
 /// The error's sentence without any of those secrets.
-fn redacted(error: &DriverError, hidden: &[Secret]) -> String {
+fn redacted(error: &Failure, hidden: &[Secret]) -> String {
     hidden.iter().fold(error.chain(), |text, secret| secret.redact(&text))
 }
 
@@ -173,13 +172,13 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
             info!(why, "nothing to do");
             return Outcome::Done;
         }
-        Err(error) => return Outcome::Failed { kind: error.kind(), message: error.chain() },
+        Err(error) => return Outcome::Failed { reason: error.reason(), message: error.chain() },
     };
     let mut run = Run { client, assignment, record, hidden: Vec::new() };
     match operate(driver, &mut run).await {
         Ok(()) => Outcome::Done,
         Err(error) => {
-            let (kind, message) = (error.kind(), run.redacted(&error));
+            let (reason, message) = (error.reason(), run.redacted(&error));
             // Another run is at work, and the condition is its to write; or a Backup or Restore says why, and the
             // database is what it was.
             let elsewhere = match assignment.operation {
@@ -187,11 +186,11 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
                 Operation::Restore => !restore::is_begun(&run),
                 _ => false,
             };
-            if !elsewhere && !matches!(kind, ErrorKind::Busy | ErrorKind::Superseded) {
+            if !elsewhere && !matches!(reason, Reason::Busy | Reason::Superseded) {
                 let (server, database) = (run.server_name::<D>(), run.target::<D>().name);
-                run.record.failed(kind, &message, &server, &database).await;
+                run.record.failed(reason, &message, &server, &database).await;
             }
-            Outcome::Failed { kind, message }
+            Outcome::Failed { reason, message }
         }
     }
 }
@@ -206,11 +205,10 @@ async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
         Operation::BackupBeforeDelete => Box::pin(final_backup::final_backup(driver, run)).await,
         Operation::Restore => Box::pin(restore::restore(driver, run)).await,
         Operation::DeleteBackup => {
-            Err(DriverError::new(ErrorKind::Internal, "it is not said which Backup is to be deleted"))
+            Err(Failure::new(Reason::Internal, "it is not said which Backup is to be deleted"))
         }
-        Operation::Rotate => Err(DriverError::new(
-            ErrorKind::Unsupported,
-            "this version of the driver cannot rotate a password",
-        )),
+        Operation::Rotate => {
+            Err(Failure::new(Reason::Unsupported, "this version of the driver cannot rotate a password"))
+        }
     }
 }

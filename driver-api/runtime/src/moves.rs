@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::warn;
 
-use driver::error::{ErrorKind, Result};
+use crate::failure::{Failure, Result};
+use api::Reason;
 
 /// How often progress is written down.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -14,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// Does `work`, and calls `report` every 15 seconds meanwhile. Where a report says that nobody asks for the
 /// work any more, it ends.
 pub(crate) async fn while_reporting<T>(
-    work: impl Future<Output = Result<T>>,
+    work: impl Future<Output = Result<T, impl Into<Failure>>>,
     mut report: impl AsyncFnMut() -> Result<()>,
 ) -> Result<T> {
     let mut work = pin!(work);
@@ -22,9 +23,9 @@ pub(crate) async fn while_reporting<T>(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            done = &mut work => return done,
+            done = &mut work => return done.map_err(Into::into),
             _ = ticks.tick() => match report().await {
-                Err(error) if error.kind() == ErrorKind::Superseded => return Err(error),
+                Err(error) if error.reason() == Reason::Superseded => return Err(error),
                 Err(error) => warn!(error = error.chain(), "cannot write the progress"),
                 Ok(()) => {}
             },
@@ -47,7 +48,7 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driver::error::DriverError;
+    use crate::failure::Failure;
 
     #[test]
     fn a_size_has_at_most_four_digits() {
@@ -63,10 +64,10 @@ mod tests {
         let mut reports = 0;
         let ended = while_reporting(std::future::pending::<Result<()>>(), async || {
             reports += 1;
-            let kind = if reports < 3 { ErrorKind::Internal } else { ErrorKind::Superseded };
-            Err(DriverError::new(kind, "no"))
+            let kind = if reports < 3 { Reason::Internal } else { Reason::Superseded };
+            Err(Failure::new(kind, "no"))
         });
-        assert_eq!(ended.await.unwrap_err().kind(), ErrorKind::Superseded);
+        assert_eq!(ended.await.unwrap_err().reason(), Reason::Superseded);
         assert_eq!(reports, 3);
     }
 }

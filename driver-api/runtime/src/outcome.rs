@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::credentials::INJECTED;
 use api::env;
-use driver::error::{ErrorKind, Retry};
+use api::{Reason, Retry};
 
 /// Where Kubernetes reads the termination message.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -26,7 +26,7 @@ pub(crate) enum Outcome {
     /// It failed. The message holds no secret.
     Failed {
         /// What kind of failure it was.
-        kind: ErrorKind,
+        reason: Reason,
         /// What happened, and what to do next.
         message: String,
     },
@@ -38,8 +38,8 @@ impl Outcome {
         match self {
             Self::Done => 0,
             Self::Terminated => 143,
-            Self::Failed { kind: ErrorKind::Busy, .. } => 75,
-            Self::Failed { kind, .. } => match kind.retry() {
+            Self::Failed { reason: Reason::Busy, .. } => 75,
+            Self::Failed { reason, .. } => match reason.retry() {
                 Retry::Never => 42,
                 Retry::Later => 1,
             },
@@ -51,9 +51,9 @@ impl Outcome {
         match &self {
             Self::Done => info!("done"),
             Self::Terminated => warn!("terminated; the next run goes on from here"),
-            Self::Failed { kind, message } => {
-                error!(reason = kind.reason(), "{message}");
-                let mut text = format!("{}: {message}", kind.reason());
+            Self::Failed { reason, message } => {
+                error!(reason = reason.as_str(), "{message}");
+                let mut text = format!("{}: {message}", reason.as_str());
                 text.truncate(text.floor_char_boundary(TERMINATION_MESSAGE));
                 // Outside a container there is none, and the log says it too.
                 let _ = std::fs::OpenOptions::new()
@@ -107,13 +107,13 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_contract() {
-        let failed = |kind| Outcome::Failed { kind, message: String::new() }.code();
+        let failed = |reason| Outcome::Failed { reason, message: String::new() }.code();
         assert_eq!(Outcome::Done.code(), 0);
         assert_eq!(Outcome::Terminated.code(), 143);
-        assert_eq!(failed(ErrorKind::Busy), 75);
-        assert_eq!(failed(ErrorKind::Invalid), 42);
-        assert_eq!(failed(ErrorKind::Superseded), 42);
-        assert_eq!(failed(ErrorKind::Unreachable), 1);
-        assert_eq!(failed(ErrorKind::NameTaken), 1);
+        assert_eq!(failed(Reason::Busy), 75);
+        assert_eq!(failed(Reason::Invalid), 42);
+        assert_eq!(failed(Reason::Superseded), 42);
+        assert_eq!(failed(Reason::Unreachable), 1);
+        assert_eq!(failed(Reason::NameTaken), 1);
     }
 }

@@ -9,12 +9,13 @@ use tracing::info;
 
 use crate::Run;
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::operations::restore;
 use crate::record::database::kubernetes;
 use crate::target;
+use api::Reason;
 use api::{Backup, BackupLocation, BackupPhase, RestoreSource};
 use driver::dump::{Description, Reader, Source, Stream};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 use store::{Download, Manifest, Store};
 
@@ -34,7 +35,7 @@ impl Found {
             (None, Some(location)) => (location.clone(), "from.location.s3".to_owned()),
             (None, None) => {
                 let message = "from has neither backup nor location";
-                return Err(DriverError::new(ErrorKind::Invalid, message));
+                return Err(Failure::new(Reason::Invalid, message));
             }
         };
         let store = target::open(&location.s3, run.assignment, &mut run.hidden, &field).await?;
@@ -47,8 +48,8 @@ impl Found {
         }
         let found = store.read_manifest(&location.path).await?;
         let manifest = found.ok_or_else(|| {
-            DriverError::new(
-                ErrorKind::BackupMissing,
+            Failure::new(
+                Reason::BackupMissing,
                 format!(
                     "there is no manifest.json in {}: correct the location, or wait until the backup is complete",
                     store.url(&location.path)
@@ -79,8 +80,8 @@ impl Found {
         if wrote == driver {
             return Ok(());
         }
-        Err(DriverError::new(
-            ErrorKind::Unsupported,
+        Err(Failure::new(
+            Reason::Unsupported,
             format!("the backup in {} is one of {wrote}, and this Database is {driver}", self.url()),
         ))
     }
@@ -107,15 +108,15 @@ async fn location_of(name: &str, run: &Run<'_>) -> Result<BackupLocation> {
     let backup = found.map_err(|error| kubernetes(&format!("cannot read the Backup {name}"), error))?;
     // It may go at any moment, and with it what a restore has begun to load.
     if backup.as_ref().is_some_and(Backup::is_being_deleted) && !restore::is_begun(run) {
-        return Err(DriverError::new(
-            ErrorKind::BackupMissing,
+        return Err(Failure::new(
+            Reason::BackupMissing,
             format!("Backup {name} is being deleted: name another one"),
         ));
     }
     let complete = backup.filter(|backup| backup.phase() == Some(BackupPhase::Completed));
     complete.and_then(|backup| backup.status?.location).ok_or_else(|| {
-        DriverError::new(
-            ErrorKind::BackupMissing,
+        Failure::new(
+            Reason::BackupMissing,
             format!(
                 "there is no Backup {name} in phase Completed in this namespace: wait for it, or name another"
             ),
@@ -140,7 +141,7 @@ impl<S: Source> Source for Counted<S> {
         self.inner.streams()
     }
 
-    async fn open(&self, name: &str) -> Result<Self::Reader> {
+    async fn open(&self, name: &str) -> driver::Result<Self::Reader> {
         Ok(CountedReader { inner: self.inner.open(name).await?, read: Arc::clone(&self.read) })
     }
 }
@@ -152,7 +153,7 @@ pub(crate) struct CountedReader<R> {
 }
 
 impl<R: Reader> Reader for CountedReader<R> {
-    async fn read(&mut self) -> Result<Option<Bytes>> {
+    async fn read(&mut self) -> driver::Result<Option<Bytes>> {
         let chunk = self.inner.read().await?;
         let length = chunk.as_ref().map_or(0, Bytes::len);
         self.read.fetch_add(u64::try_from(length).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -2,16 +2,17 @@
 
 use crate::credentials;
 use crate::env::Assignment;
+use crate::failure::{Failure, Result};
+use api::Reason;
 use api::{BackupTarget, Database, S3Target};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 use store::{Store, StoreCredentials, StoreTarget};
 
 /// The bucket that `database` is backed up to.
 pub(crate) fn of_database(database: &Database) -> Result<S3Target> {
     database.spec.backup_to.as_ref().and_then(BackupTarget::s3).ok_or_else(|| {
-        DriverError::new(
-            ErrorKind::Invalid,
+        Failure::new(
+            Reason::Invalid,
             format!(
                 "Database {} has no spec.backupTo: say there where backups go, or set spec.deletionPolicy to Delete or Retain",
                 database.metadata.name.as_deref().unwrap_or_default()
@@ -51,12 +52,12 @@ pub(crate) async fn open(
             }
         }
     };
-    Store::new(StoreTarget {
+    Ok(Store::new(StoreTarget {
         endpoint: target.endpoint.clone(),
         region: target.region.clone(),
         bucket: target.bucket.clone(),
         prefix: target.prefix.clone(),
         path_style: target.path_style(),
         credentials,
-    })
+    })?)
 }

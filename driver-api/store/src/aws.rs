@@ -13,11 +13,21 @@ use aws_sdk_secretsmanager::config::SharedHttpClient;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 
 /// How long one request may take, its retries not counted.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no such value. The message names field and secret, and holds no value.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// What should name the secret does not.
+    #[error("{0}")]
+    Invalid(String),
+    /// It cannot be read, or lacks the key.
+    #[error("{0}")]
+    Missing(String),
+}
 
 /// A key of a JSON secret.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +42,9 @@ pub struct SecretKey<'a> {
 ///
 /// Credentials come from the standard variables or by web identity, never from the node: what a node may
 /// read, its tenants may not. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` are honored.
-pub async fn secret(reference: SecretKey<'_>, field: &str) -> Result<Secret> {
+pub async fn secret(reference: SecretKey<'_>, field: &str) -> Result<Secret, SecretError> {
     let region = region(reference.arn).ok_or_else(|| {
-        DriverError::new(
-            ErrorKind::Invalid,
-            format!("{field}: {:?} is not an ARN with a region", reference.arn),
-        )
+        SecretError::Invalid(format!("{field}: {:?} is not an ARN with a region", reference.arn))
     })?;
     let credentials = ambient_credentials(region);
     let region = Region::new(region.to_owned());
@@ -69,13 +76,8 @@ fn http_client() -> SharedHttpClient {
 }
 
 /// Asks Secrets Manager as `config` says.
-async fn read(config: &SdkConfig, reference: SecretKey<'_>, field: &str) -> Result<Secret> {
-    let fails = |why: String| {
-        DriverError::new(
-            ErrorKind::CredentialsMissing,
-            format!("{field}: cannot read {}: {why}", reference.arn),
-        )
-    };
+async fn read(config: &SdkConfig, reference: SecretKey<'_>, field: &str) -> Result<Secret, SecretError> {
+    let fails = |why: String| SecretError::Missing(format!("{field}: cannot read {}: {why}", reference.arn));
     let answer =
         aws_sdk_secretsmanager::Client::new(config).get_secret_value().secret_id(reference.arn).send().await;
     let answer = answer.map_err(|error| fails(DisplayErrorContext(error).to_string()))?;
@@ -158,8 +160,8 @@ mod tests {
         for (status, body, expected) in answers {
             let (config, _served) = answer_once(status, body).await;
             let error = read(&config, reference("password"), "spec.credentials.password").await.unwrap_err();
-            let message = error.chain();
-            assert_eq!(error.kind(), ErrorKind::CredentialsMissing);
+            assert!(matches!(error, SecretError::Missing(_)));
+            let message = error.to_string();
             assert!(message.contains(expected), "{message}");
             assert!(message.starts_with("spec.credentials.password: cannot read arn:aws:"), "{message}");
             assert!(!message.contains("hunter2"), "{message}");

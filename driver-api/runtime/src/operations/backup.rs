@@ -6,12 +6,13 @@ use tracing::{info, warn};
 
 use crate::Run;
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::moves::{size, while_reporting};
 use crate::record::Request;
 use crate::target;
 use api::Operation;
+use api::Reason;
 use api::{Backup, BackupLocation, BackupPhase, BackupStatus, DatabasePhase, Progress, S3Target};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::names::sha256;
 use driver::{Driver, Presence, Target};
 use store::{BackupIdentity, Manifest, Store};
@@ -32,11 +33,11 @@ pub(crate) async fn backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
             run.record.unclaim().await
         }
         // Another run is at work, and what is to be said is its to say.
-        Err(error) if error.kind() == ErrorKind::Busy => Err(error),
+        Err(error) if error.reason() == Reason::Busy => Err(error),
         Err(error) => {
             // Where another run has completed it meanwhile, nothing is wrong with it.
             if !request.is_completed() {
-                request.failed(BackupPhase::Starting, error.kind(), &run.redacted(&error)).await;
+                request.failed(BackupPhase::Starting, error.reason(), &run.redacted(&error)).await;
             }
             run.record.unclaim().await?;
             Err(error)
@@ -81,7 +82,7 @@ async fn write_backup<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Re
         Err(error) => Err(error),
     };
     if let Err(error) = &written
-        && error.kind() == ErrorKind::Superseded
+        && error.reason() == Reason::Superseded
     {
         // Under the lock, so that no other run is at work on it.
         kept.clear_up(request).await;
@@ -107,8 +108,8 @@ pub(crate) fn check_is_there(presence: &Presence, server: &impl Display, databas
     match presence {
         Presence::Ours { database: true, .. } => Ok(()),
         Presence::Ours { database: false, .. } | Presence::Absent | Presence::Foreign { .. } => {
-            Err(DriverError::new(
-                ErrorKind::DatabaseMissing,
+            Err(Failure::new(
+                Reason::DatabaseMissing,
                 format!(
                     "there is no database {} of ours on {server} to back up: bring it back there, correct spec.connect, or set spec.deletionPolicy to Delete",
                     database.name
@@ -153,7 +154,7 @@ impl Kept {
     /// Removes what was written of a Backup that was deleted before it was one: no attempt comes that would.
     async fn clear_up(&self, request: &mut Request<Backup>) {
         let withdrawn = request.check_wanted().await;
-        if !withdrawn.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+        if !withdrawn.is_err_and(|error| error.reason() == Reason::Superseded) {
             return;
         }
         let removed = match self.store.read_manifest(&self.location).await {
@@ -174,8 +175,8 @@ impl Kept {
     pub(crate) async fn manifest(&self, run: &Run<'_>) -> Result<Option<Manifest>> {
         let found = self.store.read_manifest(&self.location).await?;
         match &found {
-            Some(manifest) if manifest.backup.database_uid != run.assignment.uid => Err(DriverError::new(
-                ErrorKind::BackupDamaged,
+            Some(manifest) if manifest.backup.database_uid != run.assignment.uid => Err(Failure::new(
+                Reason::BackupDamaged,
                 format!(
                     "the manifest in {} is of another Database, with uid {}: see who writes to that bucket",
                     self.store.url(&self.location),
@@ -233,14 +234,14 @@ impl Kept {
         let written = while_reporting(dumped, async || {
             let now = Progress::of(progress.plain_bytes(), progress.expected_bytes());
             match request.progress(phase, now).await {
-                Err(error) if !is_wish && error.kind() == ErrorKind::Superseded => Ok(()),
+                Err(error) if !is_wish && error.reason() == Reason::Superseded => Ok(()),
                 told => told,
             }
         })
         .await;
         let wanted = match written {
             Ok(description) if is_wish => match request.check_wanted().await {
-                Err(error) if error.kind() == ErrorKind::Superseded => Err(error),
+                Err(error) if error.reason() == Reason::Superseded => Err(error),
                 // Whoever deletes it waits for this run, so a manifest beside that is no harm.
                 Err(error) => {
                     warn!(error = error.chain(), "cannot see whether the Backup is still wanted");
@@ -251,7 +252,7 @@ impl Kept {
             written => written,
         };
         let completed = match wanted {
-            Ok(description) => upload.complete(identity, description).await,
+            Ok(description) => upload.complete(identity, description).await.map_err(Failure::from),
             Err(error) => Err(error),
         };
         if completed.is_err() {

@@ -11,10 +11,11 @@ use crate::Run;
 use crate::binding::BindingSecret;
 use crate::content;
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::operations::restore::load_anew;
 use crate::source::Found;
 use api::DatabasePhase;
-use driver::error::{DriverError, ErrorKind, Result};
+use api::Reason;
 use driver::{Desired, Driver, Login, Presence, Server, Target};
 
 /// Connects, and only then makes its first effect, which is the finalizer; stores the password, and only
@@ -34,8 +35,8 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         Presence::Absent => false,
         Presence::Ours { database, .. } => *database,
         Presence::Foreign { what } => {
-            return Err(DriverError::new(
-                ErrorKind::NameTaken,
+            return Err(Failure::new(
+                Reason::NameTaken,
                 format!(
                     "{what} exists on {server} and does not belong to this Database: remove it there, or choose another spec.name"
                 ),
@@ -44,8 +45,8 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     };
     let was_created = run.record.was_created();
     if was_created && !database_exists {
-        return Err(DriverError::new(
-            ErrorKind::DatabaseMissing,
+        return Err(Failure::new(
+            Reason::DatabaseMissing,
             format!(
                 "database {} was created and is not on {server} any more: bring it back there, correct spec.connect, or delete this Database and create it again, empty",
                 target.name
@@ -109,8 +110,8 @@ pub(crate) async fn ensure<D: Driver>(
             info!(database = target.name, "made the database and its login");
             Ok(())
         }
-        Presence::Absent | Presence::Ours { .. } | Presence::Foreign { .. } => Err(DriverError::new(
-            ErrorKind::Internal,
+        Presence::Absent | Presence::Ours { .. } | Presence::Foreign { .. } => Err(Failure::new(
+            Reason::Internal,
             format!(
                 "the driver reports success, and yet the server shows {after:?}: this is a defect of the driver"
             ),
@@ -122,7 +123,7 @@ pub(crate) fn parse_parameters<P: for<'de> Deserialize<'de>>(
     parameters: BTreeMap<String, Value>,
 ) -> Result<P> {
     serde_json::from_value(Value::Object(parameters.into_iter().collect()))
-        .map_err(|error| DriverError::new(ErrorKind::Invalid, format!("spec.parameters: {error}")))
+        .map_err(|error| Failure::new(Reason::Invalid, format!("spec.parameters: {error}")))
 }
 
 /// Renders the template before anything is made, so that one that does not render leaves nothing half done.

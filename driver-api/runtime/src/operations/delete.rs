@@ -5,10 +5,11 @@ use tracing::{info, warn};
 use crate::Run;
 use crate::binding::BindingSecret;
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::operations::final_backup;
 use api::DatabasePhase;
+use api::Reason;
 use api::lifecycle::Intent;
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::{Driver, Presence};
 
 /// Drops the database, or leaves it where the policy says so, and only then takes the finalizer off.
@@ -44,8 +45,8 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         Presence::Ours { .. } => {
             driver.ensure_absent(&mut session, &target).await?;
             if let Presence::Ours { differences, .. } = driver.observe(&mut session, &target, None).await? {
-                return Err(DriverError::new(
-                    ErrorKind::Internal,
+                return Err(Failure::new(
+                    Reason::Internal,
                     format!(
                         "the driver reports success, and yet something of {} is on {server} ({differences:?}): this is a defect of the driver",
                         target.name
@@ -68,8 +69,8 @@ async fn may_hold_rows<D: Driver>(run: &mut Run<'_>) -> Result<bool> {
     }
     if BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE).is_handed_out().await? {
         run.record.handed_out().await?;
-        return Err(DriverError::new(
-            ErrorKind::Superseded,
+        return Err(Failure::new(
+            Reason::Superseded,
             "the login was handed out, so there may be rows: the final backup is due first",
         ));
     }
@@ -79,8 +80,8 @@ async fn may_hold_rows<D: Driver>(run: &mut Run<'_>) -> Result<bool> {
 /// Has a final backup that is not in the store any more made anew. Answers why the drop does not go on.
 ///
 /// Only in the phase before the deletion is claimed: from then on nobody knows how much of the database is left.
-async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: DriverError) -> Result<DriverError> {
-    let is_lost = matches!(error.kind(), ErrorKind::BackupMissing | ErrorKind::BackupDamaged);
+async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: Failure) -> Result<Failure> {
+    let is_lost = matches!(error.reason(), Reason::BackupMissing | Reason::BackupDamaged);
     let is_whole = matches!(before, Presence::Ours { database: true, .. })
         && run.record.live().phase() == Some(DatabasePhase::BackupBeforeDeleteCompleted);
     if !(is_lost && is_whole) {
@@ -89,7 +90,7 @@ async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: DriverError)
     warn!(error = error.chain(), "the final backup is lost, and the database is there still");
     run.record.advance(DatabasePhase::BackupBeforeDeleteRequested).await?;
     let message = "the final backup was lost after it was verified: it is made anew";
-    Ok(DriverError::new(ErrorKind::Superseded, message).with_source(error))
+    Ok(Failure::new(Reason::Superseded, message).with_source(error))
 }
 
 /// Leaves the database where it is. The server is not asked: it may be gone for good.

@@ -4,21 +4,22 @@ use kube::Client;
 use tracing::info;
 
 use crate::env::{Assignment, RequestName};
+use crate::failure::{Failure, Result};
 use crate::operations::backup::own_location;
 use crate::outcome::Outcome;
 use crate::record::Request;
 use crate::redacted;
 use crate::target;
 use api::Operation;
+use api::Reason;
 use api::{Backup, BackupLocation, BackupPhase};
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::secret::Secret;
 use store::Store;
 
 /// Lets the Backup of that name go, and records why it cannot.
 pub(crate) async fn perform(client: Client, assignment: &Assignment, name: &RequestName) -> Outcome {
     let RequestName { name, uid } = name;
-    let failed = |error: &DriverError| Outcome::Failed { kind: error.kind(), message: error.chain() };
+    let failed = |error: &Failure| Outcome::Failed { reason: error.reason(), message: error.chain() };
     let mut backup = match Request::load_deleted(client, &assignment.namespace, name, uid).await {
         Ok(Some(backup)) => backup,
         Ok(None) => {
@@ -36,15 +37,15 @@ pub(crate) async fn perform(client: Client, assignment: &Assignment, name: &Requ
         Ok(()) => return Outcome::Done,
         Err(error) => error,
     };
-    let (kind, message) = (error.kind(), redacted(&error, &hidden));
+    let (reason, message) = (error.reason(), redacted(&error, &hidden));
     // The account of a release may not write a status.
-    if assignment.operation == Operation::DeleteBackup && kind != ErrorKind::Superseded {
+    if assignment.operation == Operation::DeleteBackup && reason != Reason::Superseded {
         let said = format!(
             "{message}; to let this Backup go and leave what is stored, set spec.deletionPolicy to Retain"
         );
-        backup.failed(BackupPhase::Starting, kind, &said).await;
+        backup.failed(BackupPhase::Starting, reason, &said).await;
     }
-    Outcome::Failed { kind, message }
+    Outcome::Failed { reason, message }
 }
 
 async fn let_go(
@@ -84,8 +85,8 @@ fn check_is_its_own(backup: &Backup, location: &BackupLocation) -> Result<()> {
     if location.path == own {
         return Ok(());
     }
-    Err(DriverError::new(
-        ErrorKind::Invalid,
+    Err(Failure::new(
+        Reason::Invalid,
         format!(
             "status.location is {}, and the folder of this Backup is {own}: what is stored there may be another's, and is not deleted",
             location.path
@@ -100,8 +101,8 @@ async fn check_manifest(backup: &Backup, store: &Store, path: &str) -> Result<()
     if Some(manifest.backup.backup_uid.as_str()) == backup.metadata.uid.as_deref() {
         return Ok(());
     }
-    Err(DriverError::new(
-        ErrorKind::BackupDamaged,
+    Err(Failure::new(
+        Reason::BackupDamaged,
         format!(
             "the manifest in {} is of the Backup with uid {}, and not of this one: nothing is deleted; see who writes to that bucket",
             store.url(path),

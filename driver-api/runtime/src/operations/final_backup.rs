@@ -11,14 +11,15 @@ use tracing::{info, warn};
 
 use crate::Run;
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::operations::backup::{Kept, check_is_there, location};
 use crate::record::Request;
 use crate::record::database::kubernetes;
+use api::Reason;
 use api::{
     Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, BackupStatus, Conditions, DatabasePhase,
     MANAGED_BY, MANAGED_BY_LABEL, READY, UID_LABEL,
 };
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::names::short_hash;
 use driver::{Driver, Target};
 
@@ -40,8 +41,8 @@ pub(crate) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Re
     let mut request = record_of(run).await?;
     let mut written = lock_out_dump_verify(driver, run, &kept, &mut request).await;
     if is_superseded(&written) && is_superseded(&request.check_wanted().await) {
-        written = Err(DriverError::new(
-            ErrorKind::Internal,
+        written = Err(Failure::new(
+            Reason::Internal,
             format!(
                 "somebody deleted Backup {}, which records the final backup: the next run makes it again",
                 request.name()
@@ -49,9 +50,9 @@ pub(crate) async fn final_backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Re
         ));
     }
     if let Err(error) = &written
-        && !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded)
+        && !matches!(error.reason(), Reason::Busy | Reason::Superseded)
     {
-        request.failed(BackupPhase::Starting, error.kind(), &run.redacted(error)).await;
+        request.failed(BackupPhase::Starting, error.reason(), &run.redacted(error)).await;
     }
     written
 }
@@ -79,8 +80,8 @@ async fn lock_out_dump_verify<D: Driver>(
     let manifest = kept.dump(driver, &mut session, &database, run, request).await?;
     let reading = kept.store().verify(kept.location(), &manifest, None);
     let verified = while_locked(driver, &mut session, &database, reading).await?;
-    if let Err(error) = verified {
-        if error.kind() == ErrorKind::BackupDamaged {
+    if let Err(error) = verified.map_err(Failure::from) {
+        if error.reason() == Reason::BackupDamaged {
             // Another run may have made it anew since, and even have dropped the database.
             run.record.advance(DatabasePhase::BackupBeforeDeleteInProgress).await?;
             let found = kept.manifest(run).await?;
@@ -102,7 +103,7 @@ async fn lock_out_dump_verify<D: Driver>(
 }
 
 fn is_superseded<T>(result: &Result<T>) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Superseded)
+    result.as_ref().is_err_and(|error| error.reason() == Reason::Superseded)
 }
 
 /// Does `work`, and looks meanwhile and at its end whether the session is there that holds the lock: without it
@@ -147,7 +148,7 @@ pub(crate) async fn give_up(run: &Run<'_>) -> Result<()> {
         let message = format!(
             "the Database was deleted with spec.deletionPolicy {policy:?}, which asks for no final backup: delete this Backup when you have seen it"
         );
-        record.failed(BackupPhase::Starting, ErrorKind::Superseded, &message).await;
+        record.failed(BackupPhase::Starting, Reason::Superseded, &message).await;
     }
     Ok(())
 }
@@ -187,13 +188,13 @@ pub(crate) async fn check_exists(run: &mut Run<'_>) -> Result<()> {
     let location = final_location(run);
     let kept = Kept::of(run, &location).await?;
     let Some(manifest) = kept.manifest(run).await? else {
-        return Err(DriverError::new(
-            ErrorKind::BackupMissing,
+        return Err(Failure::new(
+            Reason::BackupMissing,
             format!(
                 "the database is kept: there is no final backup in {}; bring it back, or set spec.deletionPolicy to Delete to drop the database without one",
                 kept.store().url(kept.location())
             ),
         ));
     };
-    kept.store().check_lengths(kept.location(), &manifest).await
+    Ok(kept.store().check_lengths(kept.location(), &manifest).await?)
 }

@@ -9,13 +9,14 @@ use tracing::info;
 use crate::Run;
 use crate::binding::{BindingSecret, generate_password};
 use crate::credentials;
+use crate::failure::{Failure, Result};
 use crate::moves::while_reporting;
 use crate::operations::create::{ensure, parse_parameters};
 use crate::record::Request;
 use crate::source::Found;
+use api::Reason;
 use api::{DatabasePhase, Progress, Restore, RestorePhase};
 use driver::dump::Occupancy;
-use driver::error::{DriverError, ErrorKind, Result};
 use driver::{Desired, Driver, Login, Presence, Server, Target};
 
 /// Loads the backup that the run's Restore names.
@@ -30,8 +31,8 @@ pub(crate) async fn restore<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<
     let begun = is_begun(run);
     let Some(mut request) = requested(run).await? else {
         if begun {
-            return Err(DriverError::new(
-                ErrorKind::BackupMissing,
+            return Err(Failure::new(
+                Reason::BackupMissing,
                 "the database is half loaded, and the Restore that did it is gone: apply one again",
             ));
         }
@@ -44,16 +45,13 @@ pub(crate) async fn restore<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<
         }
         if !is_active(run, &request) {
             // What this one has loaded is given up already, and of the other's nobody knows how much is there.
-            return Err(DriverError::new(
-                ErrorKind::Superseded,
-                "another Restore is at work on the Database",
-            ));
+            return Err(Failure::new(Reason::Superseded, "another Restore is at work on the Database"));
         }
     }
     let loaded = load(driver, run, Some(&mut request)).await;
     if let Err(error) = &loaded {
-        if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Superseded) {
-            request.failed(RestorePhase::Starting, error.kind(), &run.redacted(error)).await;
+        if !matches!(error.reason(), Reason::Busy | Reason::Superseded) {
+            request.failed(RestorePhase::Starting, error.reason(), &run.redacted(error)).await;
         }
         step_back(driver, run).await?;
     }
@@ -183,8 +181,8 @@ fn check_is_ours(before: &Presence, begun: bool, server: &Server, database: &Tar
     match before {
         Presence::Ours { database: true, .. } => Ok(()),
         Presence::Ours { .. } | Presence::Absent if begun => Ok(()),
-        Presence::Ours { .. } | Presence::Absent | Presence::Foreign { .. } => Err(DriverError::new(
-            ErrorKind::DatabaseMissing,
+        Presence::Ours { .. } | Presence::Absent | Presence::Foreign { .. } => Err(Failure::new(
+            Reason::DatabaseMissing,
             format!(
                 "there is no database {} of ours on {server} to load into: bring it back there, or create another Database with spec.restoreFrom",
                 database.name
@@ -206,8 +204,8 @@ async fn check_room<D: Driver>(
         return Ok(());
     }
     match driver.check_load(session, database, found.description()).await? {
-        Occupancy::Occupied { what } if !overwrite => Err(DriverError::new(
-            ErrorKind::NotEmpty,
+        Occupancy::Occupied { what } if !overwrite => Err(Failure::new(
+            Reason::NotEmpty,
             format!(
                 "database {} holds {what}: remove it, or apply a Restore with spec.overwrite to give it up for the backup",
                 database.name

@@ -7,8 +7,9 @@ use tracing::info;
 
 use super::database::kubernetes;
 use super::{CONFLICT_TRIES, Request, cannot, contended, is_wanted, now};
+use crate::failure::Result;
+use api::Reason;
 use api::{BACKUP_FINALIZER, Backup, BackupPhase, Conditions, READY, STALLED};
-use driver::error::{ErrorKind, Result};
 
 impl Request<Backup> {
     /// Reads the live Backup, which somebody deletes. None where it is gone, or another one has its name.
@@ -64,7 +65,7 @@ impl Request<Backup> {
                 }
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
                 Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    if self.reload().await.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+                    if self.reload().await.is_err_and(|error| error.reason() == Reason::Superseded) {
                         // It is gone, which is what was wanted.
                         return Ok(());
                     }

@@ -11,13 +11,14 @@ use serde_json::json;
 use tracing::{debug, info, warn};
 
 use crate::env::{Assignment, RequestName};
+use crate::failure::{Failure, Result};
 use api::Operation;
 use api::lifecycle::{Intent, may_follow, permits};
 use api::{
     ActiveOperation, Binding, Conditions, DRIVER_FIELD_MANAGER, Database, DatabasePhase, DatabaseStatus,
     FINALIZER, READY, RECONCILE_ANNOTATION, STALLED,
 };
-use driver::error::{DriverError, ErrorKind, Result, Retry};
+use api::{Reason, Retry};
 
 /// How often a status write is tried when others write the same object.
 const CONFLICT_TRIES: usize = 5;
@@ -68,8 +69,8 @@ impl Record {
             return Ok(Loaded::Done("this Job has completed its operation already"));
         }
         if record.live.metadata.generation != Some(record.generation) {
-            return Err(DriverError::new(
-                ErrorKind::Superseded,
+            return Err(Failure::new(
+                Reason::Superseded,
                 format!(
                     "the Database has changed since generation {}: another run is due",
                     record.generation
@@ -208,7 +209,7 @@ impl Record {
     }
 
     /// Says why it does not go on. A failure to say so is logged: the run has failed already.
-    pub(crate) async fn failed(&mut self, kind: ErrorKind, message: &str, server: &str, database: &str) {
+    pub(crate) async fn failed(&mut self, reason: Reason, message: &str, server: &str, database: &str) {
         let (now, generation) = (now(), self.generation);
         let phase = self.live.phase().unwrap_or(DatabasePhase::Creating);
         // Which Restore has given up what was there must stay known: it alone may say that all is loaded.
@@ -217,7 +218,7 @@ impl Record {
             status.observed_generation == Some(generation)
                 && (status.active_operation.is_none() || keeps_claim)
                 && Conditions::get(&status.conditions, READY)
-                    .is_some_and(|ready| ready.reason == kind.reason() && ready.message == message)
+                    .is_some_and(|ready| ready.reason == reason.as_str() && ready.message == message)
         });
         if unchanged {
             return;
@@ -230,10 +231,10 @@ impl Record {
                     status.active_operation = None;
                 }
                 status.observed_generation = Some(generation);
-                status.conditions.set(READY, false, kind.reason(), message, generation, &now);
-                match kind.retry() {
+                status.conditions.set(READY, false, reason.as_str(), message, generation, &now);
+                match reason.retry() {
                     Retry::Never => {
-                        status.conditions.set(STALLED, true, kind.reason(), message, generation, &now);
+                        status.conditions.set(STALLED, true, reason.as_str(), message, generation, &now);
                     }
                     Retry::Later => status.conditions.retain(|condition| condition.type_ != STALLED),
                 }
@@ -259,7 +260,7 @@ impl Record {
                 }
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
                 Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    if self.reload().await.is_err_and(|error| error.kind() == ErrorKind::Superseded) {
+                    if self.reload().await.is_err_and(|error| error.reason() == Reason::Superseded) {
                         // It is gone, which is what was wanted.
                         return Ok(());
                     }
@@ -275,8 +276,8 @@ impl Record {
         for _ in 0..CONFLICT_TRIES {
             let from = self.live.phase();
             if !may_follow(from, to) {
-                return Err(DriverError::new(
-                    ErrorKind::Superseded,
+                return Err(Failure::new(
+                    Reason::Superseded,
                     format!("phase {to:?} cannot follow {from:?}: another run has worked on the Database"),
                 ));
             }
@@ -343,7 +344,7 @@ impl Record {
                 self.live = live;
                 Ok(())
             }
-            _ => Err(DriverError::new(ErrorKind::Superseded, "the Database is gone")),
+            _ => Err(Failure::new(Reason::Superseded, "the Database is gone")),
         }
     }
 
@@ -355,8 +356,8 @@ impl Record {
         if same_intent && permits(self.operation, phase, intent, self.was_created()) {
             return Ok(());
         }
-        Err(DriverError::new(
-            ErrorKind::Superseded,
+        Err(Failure::new(
+            Reason::Superseded,
             format!(
                 "{} may not act in phase {phase:?} with intent {intent:?}: another run is due",
                 self.operation
@@ -373,11 +374,11 @@ fn now() -> Time {
     Time(Timestamp::now())
 }
 
-fn contended() -> DriverError {
-    DriverError::new(ErrorKind::Internal, "others keep writing the Database; trying again later")
+fn contended() -> Failure {
+    Failure::new(Reason::Internal, "others keep writing the Database; trying again later")
 }
 
 /// An error of the API server, as ours. Anything there may be repaired elsewhere, so it is tried again.
-pub(crate) fn kubernetes(what: &str, error: kube::Error) -> DriverError {
-    DriverError::new(ErrorKind::Internal, what).with_source(error)
+pub(crate) fn kubernetes(what: &str, error: kube::Error) -> Failure {
+    Failure::new(Reason::Internal, what).with_source(error)
 }

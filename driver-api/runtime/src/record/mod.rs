@@ -19,12 +19,13 @@ use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
 use self::database::kubernetes;
+use crate::failure::{Failure, Result};
 use api::lifecycle::{backup_may_follow, restore_may_follow};
 use api::{
     Backup, BackupPhase, BackupStatus, Conditions, DRIVER_FIELD_MANAGER, Progress, READY, Restore,
     RestorePhase, RestoreStatus, STALLED,
 };
-use driver::error::{DriverError, ErrorKind, Result, Retry};
+use api::{Reason, Retry};
 
 /// How often a status write is tried when others write the same object.
 const CONFLICT_TRIES: usize = 5;
@@ -204,17 +205,17 @@ impl<K: Requested> Request<K> {
     }
 
     /// Says why it does not go on. A failure to say so is logged: the run has failed already.
-    pub(crate) async fn failed(&mut self, starting: K::Phase, kind: ErrorKind, message: &str) {
+    pub(crate) async fn failed(&mut self, starting: K::Phase, reason: Reason, message: &str) {
         let (now, generation) = (now(), self.generation());
         let phase = self.live.status().and_then(K::phase).unwrap_or(starting);
         let written = self
             .write(phase, |status| {
                 let common = K::common(status);
                 *common.observed_generation = Some(generation);
-                common.conditions.set(READY, false, kind.reason(), message, generation, &now);
-                match kind.retry() {
+                common.conditions.set(READY, false, reason.as_str(), message, generation, &now);
+                match reason.retry() {
                     Retry::Never => {
-                        common.conditions.set(STALLED, true, kind.reason(), message, generation, &now);
+                        common.conditions.set(STALLED, true, reason.as_str(), message, generation, &now);
                     }
                     Retry::Later => common.conditions.retain(|condition| condition.type_ != STALLED),
                 }
@@ -286,7 +287,7 @@ impl<K: Requested> Request<K> {
         }
     }
 
-    fn gone(&self) -> DriverError {
+    fn gone(&self) -> Failure {
         superseded(format!("{} {} is gone: nobody asks for it any more", K::kind(&()), self.name()))
     }
 
@@ -313,12 +314,12 @@ fn name_what_is_removed(before: &Value, after: &mut Value) {
     }
 }
 
-fn contended() -> DriverError {
-    DriverError::new(ErrorKind::Internal, "others keep writing the object; trying again later")
+fn contended() -> Failure {
+    Failure::new(Reason::Internal, "others keep writing the object; trying again later")
 }
 
-fn superseded(message: String) -> DriverError {
-    DriverError::new(ErrorKind::Superseded, message)
+fn superseded(message: String) -> Failure {
+    Failure::new(Reason::Superseded, message)
 }
 
 fn cannot<K: Resource<DynamicType = ()>>(what: &str, name: &str) -> String {

@@ -9,7 +9,7 @@ use super::operator::settle;
 use super::stored::{FINAL, Stored};
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
 
 #[tokio::test]
 async fn a_backup_is_claimed_written_and_completed_in_the_order_that_survives_a_crash() {
@@ -104,7 +104,7 @@ async fn a_manifest_of_another_database_is_not_adopted() {
     stored.killed_at(7, Operation::Backup).await;
     stored.tamper("manifest.json", |manifest| Some(of_another_database(&manifest))).await;
     let outcome = stored.world.run(Operation::Backup).await;
-    let message = assert_failed(&outcome, ErrorKind::BackupDamaged);
+    let message = assert_failed(&outcome, Reason::BackupDamaged);
     assert!(message.contains("with uid u-2"), "{message}");
     assert_eq!(stored.ready(Kind::Backup, "nightly").1, "BackupDamaged");
     assert_in_service(&stored);
@@ -147,7 +147,7 @@ async fn a_backup_that_is_deleted_while_it_is_written_lets_the_database_go_on_an
         let stored = Stored::alone(&["one"]).await;
         let location = stored.ask_backup("nightly");
         stored.world.api.fault_at(index, Fault::RequestsDeleted);
-        assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
+        assert_failed(&stored.world.run(Operation::Backup).await, Reason::Superseded);
         assert_in_service(&stored);
         // The last of these requests comes when it is whole, and it is to be retained.
         let whole = (index == 7).then(|| vec!["one".to_owned()]);
@@ -176,7 +176,7 @@ async fn a_database_without_a_place_for_backups_is_told_so_on_the_backup() {
     let stored = Stored::alone(&["one"]).await;
     stored.world.api.edit(|database| database["spec"]["backupTo"] = json!(null));
     stored.ask_backup("nightly");
-    assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Invalid);
+    assert_failed(&stored.world.run(Operation::Backup).await, Reason::Invalid);
     let (status, reason, message) = stored.ready(Kind::Backup, "nightly");
     assert_eq!((status.as_str(), reason.as_str()), ("False", "Invalid"));
     assert!(message.contains("has no spec.backupTo"), "{message}");
@@ -191,7 +191,7 @@ async fn a_store_that_refuses_the_key_is_told_on_the_backup_without_the_key() {
     });
     stored.ask_backup("nightly");
     let outcome = stored.world.run(Operation::Backup).await;
-    assert!(!assert_failed(&outcome, ErrorKind::StorageDenied).contains("wrong-secret"));
+    assert!(!assert_failed(&outcome, Reason::StorageDenied).contains("wrong-secret"));
     let (_, reason, message) = stored.ready(Kind::Backup, "nightly");
     assert_eq!(reason, "StorageDenied");
     assert!(message.contains("correct the access key") && !message.contains("wrong-secret"), "{message}");
@@ -207,7 +207,7 @@ async fn while_another_run_holds_the_lock_a_backup_writes_nothing() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_backup("nightly");
     let held = stored.hold_lock().await;
-    assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Busy);
+    assert_failed(&stored.world.run(Operation::Backup).await, Reason::Busy);
     assert_eq!(stored.world.api.requests(), ["GET database", "GET backup"]);
     drop(held);
     assert_eq!(stored.world.run(Operation::Backup).await, Outcome::Done);
@@ -219,7 +219,7 @@ async fn a_run_that_comes_late_says_nothing_against_a_backup_that_is_complete() 
         let stored = Stored::alone(&["one"]).await;
         stored.ask_backup("nightly");
         stored.world.api.fault_at(index, Fault::RequestsCompleted);
-        assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
+        assert_failed(&stored.world.run(Operation::Backup).await, Reason::Superseded);
         assert_eq!(stored.ready(Kind::Backup, "nightly").0, "True", "at request {index}");
         assert_in_service(&stored);
     }

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{ADMIN_PASSWORD, World, assert_failed};
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
+use driver::ErrorKind;
 
 #[tokio::test]
 async fn create_costs_six_requests_in_the_order_that_survives_a_crash() {
@@ -83,7 +84,7 @@ async fn a_secret_that_is_not_ours_is_never_overwritten() {
     let theirs = json!({"metadata": {"name": "orders", "uid": "s-9"}, "data": {"password": "dGhlaXJz"}});
     world.api.set_secret(Some(theirs.clone()));
     let outcome = world.run(Operation::Create).await;
-    assert!(assert_failed(&outcome, ErrorKind::SecretConflict).contains("Secret shop/orders"));
+    assert!(assert_failed(&outcome, Reason::SecretConflict).contains("Secret shop/orders"));
     assert_eq!(world.api.secret(), Some(theirs));
     assert_eq!(world.server.counts(), (0, 0));
     // Repairing the cause is enough.
@@ -96,7 +97,7 @@ async fn a_database_of_somebody_else_is_refused_before_the_finalizer() {
     let world = World::new();
     world.server.plant_foreign("orders");
     let outcome = world.run(Operation::Create).await;
-    assert_failed(&outcome, ErrorKind::NameTaken);
+    assert_failed(&outcome, Reason::NameTaken);
     assert_eq!(world.condition("Ready").unwrap().1, "NameTaken");
     assert!(world.api.database().unwrap()["metadata"]["finalizers"].is_null());
     assert_eq!(world.server.database("orders").unwrap().rows, ["theirs"]);
@@ -109,7 +110,7 @@ async fn a_database_that_got_lost_is_not_replaced_by_an_empty_one() {
     let world = World::created().await;
     world.server.lose("orders");
     let outcome = world.run(Operation::Create).await;
-    assert_failed(&outcome, ErrorKind::DatabaseMissing);
+    assert_failed(&outcome, Reason::DatabaseMissing);
     assert_eq!(world.phase().unwrap(), "Created");
     assert_eq!(world.condition("Ready").unwrap().0, "False");
     assert_eq!(world.server.database("orders"), None);
@@ -123,7 +124,7 @@ async fn a_half_made_database_is_not_made_again_on_another_server() {
     world.api.fault_at(usize::MAX, super::api_server::Fault::KilledBefore);
     world.api.edit(|database| database["spec"]["connect"]["host"] = json!("other.example.com"));
     let world = World { server: driver::testkit::MemoryServer::default(), ..world };
-    assert_failed(&world.run(Operation::Create).await, ErrorKind::DatabaseMissing);
+    assert_failed(&world.run(Operation::Create).await, Reason::DatabaseMissing);
     assert_eq!(world.server.counts(), (0, 0));
     assert_eq!(world.api.database().unwrap()["status"]["server"], "db.example.com:1");
 }
@@ -144,7 +145,7 @@ async fn a_secret_that_cannot_be_written_is_named() {
     secret["immutable"] = json!(true);
     world.api.set_secret(Some(secret));
     let outcome = world.run(Operation::Create).await;
-    assert!(assert_failed(&outcome, ErrorKind::SecretConflict).contains("delete it"));
+    assert!(assert_failed(&outcome, Reason::SecretConflict).contains("delete it"));
     world.api.set_secret(None);
     assert_eq!(world.run(Operation::Create).await, Outcome::Done);
 }
@@ -153,7 +154,7 @@ async fn a_secret_that_cannot_be_written_is_named() {
 async fn an_unknown_parameter_is_refused_by_name_and_stalls() {
     let world = World::with(&json!({"parameters": {"colour": "blue"}}));
     let outcome = world.run(Operation::Create).await;
-    assert!(assert_failed(&outcome, ErrorKind::Invalid).contains("colour"));
+    assert!(assert_failed(&outcome, Reason::Invalid).contains("colour"));
     assert_eq!(world.condition("Stalled").unwrap().0, "True");
     world.api.edit(|database| {
         database["spec"]["parameters"] = json!({});
@@ -166,7 +167,7 @@ async fn an_unknown_parameter_is_refused_by_name_and_stalls() {
 #[tokio::test]
 async fn a_bad_template_is_refused_before_anything_is_made() {
     let world = World::with(&json!({"secretTemplate": {"data": {"dsn": "{{ hots }}"}}}));
-    assert_failed(&world.run(Operation::Create).await, ErrorKind::Invalid);
+    assert_failed(&world.run(Operation::Create).await, Reason::Invalid);
     assert_eq!((world.server.counts(), world.api.secret()), ((0, 0), None));
 }
 
@@ -175,7 +176,7 @@ async fn missing_credentials_are_named() {
     let from = json!({"valueFrom": {"secretKeyRef": {"name": "dbpassword", "key": "password"}}});
     let world = World::with(&json!({"credentials": {"username": {"value": "admin"}, "password": from}}));
     let outcome = world.run(Operation::Create).await;
-    let message = assert_failed(&outcome, ErrorKind::CredentialsMissing);
+    let message = assert_failed(&outcome, Reason::CredentialsMissing);
     assert!(message.contains("Secret \"dbpassword\" with a key \"password\""), "{message}");
 }
 
@@ -184,7 +185,7 @@ async fn no_secret_reaches_a_condition() {
     let world = World::new();
     world.server.refuse(Some((ErrorKind::AuthenticationFailed, format!("FATAL: {ADMIN_PASSWORD} is wrong"))));
     let outcome = world.run(Operation::Create).await;
-    let message = assert_failed(&outcome, ErrorKind::AuthenticationFailed);
+    let message = assert_failed(&outcome, Reason::AuthenticationFailed);
     assert_eq!(message, "FATAL: <redacted> is wrong");
     assert!(!world.api.database().unwrap()["status"].to_string().contains(ADMIN_PASSWORD));
 }
@@ -205,7 +206,7 @@ async fn a_run_for_an_older_generation_or_another_object_does_not_act() {
     let stale = world.assignment(Operation::Create);
     world.api.edit(|database| database["metadata"]["generation"] = json!(2));
     let outcome = super::perform(&world.server.driver(), world.api.client(), &stale).await;
-    assert_failed(&outcome, ErrorKind::Superseded);
+    assert_failed(&outcome, Reason::Superseded);
     world.api.edit(|database| database["metadata"]["uid"] = json!("u-2"));
     let outcome = super::perform(&world.server.driver(), world.api.client(), &stale).await;
     assert_eq!((outcome, world.server.counts()), (Outcome::Done, (0, 0)));

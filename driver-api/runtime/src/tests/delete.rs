@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{World, assert_failed};
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
+use driver::ErrorKind;
 use driver::testkit::MemoryServer;
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn without_a_deletion_timestamp_nothing_is_dropped() {
     {
         world.api.edit(|database| database["status"]["phase"] = json!(phase));
         for operation in [Operation::Delete, Operation::Release] {
-            assert_failed(&world.run(operation).await, ErrorKind::Superseded);
+            assert_failed(&world.run(operation).await, Reason::Superseded);
         }
         assert_eq!(world.server.counts(), (1, 1), "dropped in phase {phase}");
     }
@@ -106,11 +107,11 @@ async fn a_login_that_was_handed_out_keeps_the_database_even_before_it_is_called
     world.api.fault_at(usize::MAX, super::api_server::Fault::KilledAfter);
     assert!(world.login_works());
     world.api.delete();
-    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Superseded);
+    assert_failed(&world.run(Operation::Delete).await, Reason::Superseded);
     assert_eq!(world.server.counts(), (1, 1));
     // Now everybody can see that there may be rows, and the next run is the final backup.
     assert!(world.api.database().unwrap()["status"]["createdAt"].is_string());
-    assert_failed(&world.run(Operation::BackupBeforeDelete).await, ErrorKind::Invalid);
+    assert_failed(&world.run(Operation::BackupBeforeDelete).await, Reason::Invalid);
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn a_database_on_another_server_than_the_spec_names_is_not_forgotten() {
     let world = World { server: MemoryServer::default(), ..world };
     world.api.delete();
     let outcome = world.run(Operation::Delete).await;
-    let message = assert_failed(&outcome, ErrorKind::DatabaseMissing);
+    let message = assert_failed(&outcome, Reason::DatabaseMissing);
     assert!(message.contains("was begun on db.example.com:1"), "{message}");
     assert!(world.api.database().is_some());
     // Repairing the cause is enough.
@@ -151,7 +152,7 @@ async fn a_server_that_is_down_keeps_the_object_until_it_is_back() {
     let world = World::created().await;
     world.api.delete();
     world.server.refuse(Some((ErrorKind::Unreachable, "connection refused".to_owned())));
-    assert_failed(&world.run(Operation::Delete).await, ErrorKind::Unreachable);
+    assert_failed(&world.run(Operation::Delete).await, Reason::Unreachable);
     assert_eq!(world.condition("Ready").unwrap().1, "Unreachable");
     world.server.refuse(None);
     assert_eq!(world.run(Operation::Delete).await, Outcome::Done);

@@ -10,7 +10,7 @@ use super::stored::Stored;
 use crate::env::{Assignment, RequestName};
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
 
 /// A Database with a Backup that is complete, and whose policy is `Delete`.
 async fn backed_up() -> Stored {
@@ -40,11 +40,11 @@ fn retain(stored: &Stored) {
 }
 
 /// Nothing was deleted, and the Backup says why.
-async fn assert_refused(stored: &Stored, kind: ErrorKind, expected: &str) {
+async fn assert_refused(stored: &Stored, reason: Reason, expected: &str) {
     let keys = stored.keys().await;
-    assert_failed(&stored.world.run(Operation::DeleteBackup).await, kind);
+    assert_failed(&stored.world.run(Operation::DeleteBackup).await, reason);
     let (status, reason, message) = stored.ready(Kind::Backup, "nightly");
-    assert_eq!((status.as_str(), reason.as_str()), ("False", kind.reason()));
+    assert_eq!((status.as_str(), reason.as_str()), ("False", reason.as_str()));
     assert!(message.contains(expected), "{message}");
     assert!(message.contains("set spec.deletionPolicy to Retain"), "{message}");
     assert_eq!(stored.keys().await, keys);
@@ -76,7 +76,7 @@ async fn a_backup_that_is_deleted_before_it_is_guarded_stores_nothing() {
     let stored = Stored::alone(&["one"]).await;
     stored.ask_deletable_backup("nightly");
     stored.world.api.fault_at(4, Fault::RequestsDeleted);
-    assert_failed(&stored.world.run(Operation::Backup).await, ErrorKind::Superseded);
+    assert_failed(&stored.world.run(Operation::Backup).await, Reason::Superseded);
     assert_eq!((nightly(&stored), stored.keys().await.len()), (None, 0));
 }
 
@@ -177,7 +177,7 @@ async fn a_writer_beside_the_deletion_clears_up_after_itself() {
             stored.world.run(Operation::DeleteBackup).await
         };
         let (written, deleted) = tokio::join!(writer, deletion);
-        assert_failed(&written, ErrorKind::Superseded);
+        assert_failed(&written, Reason::Superseded);
         assert_eq!(deleted, Outcome::Done);
         assert_eq!((nightly(&stored), stored.keys().await.len()), (None, 0), "at request {asked}");
         assert_eq!(stored.world.phase().as_deref(), Some("Created"));
@@ -192,7 +192,7 @@ async fn a_manifest_that_is_not_this_backups_is_not_deleted() {
     let stored = backed_up().await;
     stored.tamper("manifest.json", |manifest| Some(of_another_backup(manifest))).await;
     delete(&stored);
-    assert_refused(&stored, ErrorKind::BackupDamaged, "uid backup-2").await;
+    assert_refused(&stored, Reason::BackupDamaged, "uid backup-2").await;
 }
 
 #[tokio::test]
@@ -200,17 +200,17 @@ async fn a_folder_that_is_not_this_backups_is_not_deleted() {
     let stored = backed_up().await;
     edit(&stored, |backup| backup["status"]["location"]["path"] = json!("shop/orders/final-u-1"));
     delete(&stored);
-    assert_refused(&stored, ErrorKind::Invalid, "shop/orders/backup-1").await;
+    assert_refused(&stored, Reason::Invalid, "shop/orders/backup-1").await;
 }
 
 #[tokio::test]
 async fn a_store_that_cannot_be_asked_is_told_and_repairing_it_is_enough() {
     for (field, value, kind, expected) in [
-        ("bucket", json!("there-is-none"), ErrorKind::BucketMissing, "there-is-none"),
+        ("bucket", json!("there-is-none"), Reason::BucketMissing, "there-is-none"),
         (
             "credentials",
             json!({"accessKeyId": {"value": "test"}, "secretAccessKey": {"value": "wrong-secret"}}),
-            ErrorKind::StorageDenied,
+            Reason::StorageDenied,
             "access key",
         ),
     ] {
@@ -227,7 +227,7 @@ async fn a_store_that_cannot_be_asked_is_told_and_repairing_it_is_enough() {
         edit(&stored, |backup| backup["status"]["location"]["s3"]["bucket"] = json!("there-is-none"));
         delete(&stored);
         let expected = if field == "bucket" { expected } else { "there-is-none" };
-        assert_refused(&stored, ErrorKind::BucketMissing, expected).await;
+        assert_refused(&stored, Reason::BucketMissing, expected).await;
     }
 }
 
@@ -249,7 +249,7 @@ async fn a_restore_from_a_backup_that_is_deleted_meanwhile_says_so() {
     let stored = backed_up().await;
     stored.ask_restore("back", "nightly", true);
     delete(&stored);
-    assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::BackupMissing);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::BackupMissing);
     let (_, reason, message) = stored.ready(Kind::Restore, "back");
     assert!(reason == "BackupMissing" && message.contains("is being deleted"), "{message}");
     assert_eq!(stored.rows().unwrap(), ["one", "two"]);

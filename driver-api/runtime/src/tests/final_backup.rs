@@ -10,7 +10,7 @@ use super::operator::settle;
 use super::stored::{FINAL, StoreFault, Stored};
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::{ErrorKind, Retry};
+use api::{Reason, Retry};
 
 /// Name of the Backup that records it.
 fn record(stored: &Stored) -> String {
@@ -74,7 +74,7 @@ async fn a_final_backup_that_is_damaged_is_made_anew() {
         let stored = deleted(&["one"]).await;
         stored.killed_at(index, Operation::BackupBeforeDelete).await;
         stored.damage().await;
-        assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::BackupDamaged);
+        assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, Reason::BackupDamaged);
         assert_eq!((stored.rows().unwrap().len(), stored.keys().await.len()), (1, 0));
         assert_eq!(stored.ready(Kind::Backup, &record(&stored)).0, "False", "there is none now");
         assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
@@ -103,8 +103,8 @@ async fn a_record_that_somebody_deletes_is_made_again_without_a_long_wait() {
         let first = stored.world.run(Operation::BackupBeforeDelete).await;
         let was_met = stored.world.api.requests().len() > index;
         stored.world.api.heal();
-        if let Outcome::Failed { kind, message } = &first {
-            assert_ne!(kind.retry(), Retry::Never, "at request {index}: {message}");
+        if let Outcome::Failed { reason, message } = &first {
+            assert_ne!(reason.retry(), Retry::Never, "at request {index}: {message}");
             assert_eq!(stored.world.run(Operation::BackupBeforeDelete).await, Outcome::Done);
         }
         let database = stored.world.api.database().unwrap();
@@ -123,7 +123,7 @@ async fn no_phase_stands_for_a_final_backup() {
     for phase in ["DeletionRequested", "DeletionInProgress", "Deleted"] {
         let stored = forged(phase).await;
         let outcome = stored.world.run(Operation::Delete).await;
-        let message = assert_failed(&outcome, ErrorKind::BackupMissing);
+        let message = assert_failed(&outcome, Reason::BackupMissing);
         assert!(message.contains("the database is kept"), "{message}");
         assert_eq!(stored.rows().unwrap(), ["one"], "dropped in phase {phase}");
         assert_eq!(stored.world.condition("Ready").unwrap().1, "BackupMissing");
@@ -147,7 +147,7 @@ async fn forged(phase: &str) -> Stored {
 
 /// The drop gives way to another final backup, and comes after it.
 async fn assert_made_anew_before_the_drop(stored: &Stored) {
-    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::Superseded);
+    assert_failed(&stored.world.run(Operation::Delete).await, Reason::Superseded);
     assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteRequested");
     assert_eq!(stored.rows().unwrap(), ["one"]);
     settle(&stored.world).await;
@@ -213,7 +213,7 @@ async fn a_run_that_has_lost_its_lock_does_not_call_the_final_backup_verified() 
     let read_back = seen.iter().rposition(|line| line.contains("/seg-") && line.starts_with("GET")).unwrap();
     let stored = deleted(&["one"]).await;
     stored.fault_at(read_back, StoreFault::LockLost);
-    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::Unreachable);
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, Reason::Unreachable);
     assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteInProgress");
     assert_ne!(stored.status(Kind::Backup, &record(&stored))["phase"], "Completed");
     settle(&stored.world).await;
@@ -240,7 +240,7 @@ async fn a_place_for_backups_that_changes_before_the_drop_gets_the_final_backup_
 async fn while_a_final_backup_that_was_lost_is_made_anew_its_record_does_not_call_it_ready() {
     let stored = saved().await;
     stored.tamper("manifest.json", |_| None).await;
-    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::Superseded);
+    assert_failed(&stored.world.run(Operation::Delete).await, Reason::Superseded);
     stored.world.api.fault_at(6, Fault::KilledBefore);
     assert_eq!(stored.world.try_run(Operation::BackupBeforeDelete).await, None);
     let (ready, reason, _) = stored.ready(Kind::Backup, &record(&stored));
@@ -252,7 +252,7 @@ async fn a_database_that_is_gone_with_its_final_backup_does_not_wait_for_another
     let stored = saved().await;
     stored.tamper("manifest.json", |_| None).await;
     stored.server().lose("orders");
-    assert_failed(&stored.world.run(Operation::Delete).await, ErrorKind::BackupMissing);
+    assert_failed(&stored.world.run(Operation::Delete).await, Reason::BackupMissing);
     assert_eq!(stored.world.phase().unwrap(), "BackupBeforeDeleteCompleted");
 }
 
@@ -285,7 +285,7 @@ async fn what_fails_a_final_backup_is_said_on_both_objects_and_keeps_the_databas
     stored.world.api.edit(|database| {
         database["spec"]["backupTo"]["s3"]["credentials"]["secretAccessKey"]["value"] = json!("wrong-secret");
     });
-    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::StorageDenied);
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, Reason::StorageDenied);
     assert_eq!(stored.world.condition("Ready").unwrap().1, "StorageDenied");
     assert_eq!(stored.ready(Kind::Backup, &record(&stored)).1, "StorageDenied");
     assert_eq!(stored.rows().unwrap(), ["one"]);
@@ -298,7 +298,7 @@ async fn what_fails_a_final_backup_is_said_on_both_objects_and_keeps_the_databas
 async fn while_another_run_holds_the_lock_a_final_backup_locks_nobody_out() {
     let stored = deleted(&["one"]).await;
     let held = stored.hold_lock().await;
-    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, ErrorKind::Busy);
+    assert_failed(&stored.world.run(Operation::BackupBeforeDelete).await, Reason::Busy);
     assert!(stored.world.login_works());
     assert_eq!(stored.world.phase().unwrap(), "Created");
     drop(held);

@@ -8,7 +8,7 @@ use super::operator::{runs_to_rest, settle};
 use super::restore::{assert_restored, overwriting};
 use super::stored::{FINAL, Stored};
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
 
 #[tokio::test]
 async fn a_restore_that_is_deleted_after_it_locked_the_login_out_lets_it_in_again() {
@@ -33,7 +33,7 @@ async fn a_restore_that_is_deleted_half_way_says_what_to_do_and_another_one_fini
     stored.world.api.objects(|objects| objects.delete(Kind::Restore, "back"));
     for _ in 0..2 {
         let outcome = stored.world.run(Operation::Restore).await;
-        assert!(assert_failed(&outcome, ErrorKind::BackupMissing).contains("apply one again"));
+        assert!(assert_failed(&outcome, Reason::BackupMissing).contains("apply one again"));
     }
     assert_eq!(stored.world.condition("Ready").unwrap().1, "BackupMissing");
     // What is there is given up already.
@@ -51,7 +51,7 @@ async fn a_restore_that_was_complete_long_ago_does_not_stand_for_one_that_is_hal
     stored.ask_restore("second", "nightly", true);
     stored.killed_at(8, Operation::Restore).await;
     let outcome = super::perform(&stored.server().driver(), stored.world.api.client(), &late).await;
-    assert_failed(&outcome, ErrorKind::Superseded);
+    assert_failed(&outcome, Reason::Superseded);
     assert!(!stored.world.login_works(), "nobody is let into what is half loaded");
     settle(&stored.world).await;
     assert_restored(&stored);

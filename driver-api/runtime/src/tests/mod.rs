@@ -22,7 +22,7 @@ use super::env::Assignment;
 use super::outcome::Outcome;
 use super::perform;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
 use driver::testkit::MemoryServer;
 
 const ADMIN_PASSWORD: &str = "the-administrators-own";
@@ -127,9 +127,9 @@ impl World {
 }
 
 /// Asserts that a run failed for that reason.
-fn assert_failed(outcome: &Outcome, expected: ErrorKind) -> &str {
+fn assert_failed(outcome: &Outcome, expected: Reason) -> &str {
     match outcome {
-        Outcome::Failed { kind, message } if *kind == expected => message,
-        other => panic!("expected a failure of kind {expected:?}, got {other:?}"),
+        Outcome::Failed { reason, message } if *reason == expected => message,
+        other => panic!("expected a failure for {expected:?}, got {other:?}"),
     }
 }

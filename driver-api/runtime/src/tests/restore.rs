@@ -9,7 +9,7 @@ use super::operator::settle;
 use super::stored::Stored;
 use crate::outcome::Outcome;
 use api::Operation;
-use driver::error::ErrorKind;
+use api::Reason;
 use store::testing::bucket;
 
 /// A Database with a Backup `nightly` of its rows one and two, and the row that came after.
@@ -75,7 +75,7 @@ async fn what_is_not_empty_is_not_given_up_unasked() {
     let stored = backed_up().await;
     stored.ask_restore("back", "nightly", false);
     let outcome = stored.world.run(Operation::Restore).await;
-    assert!(assert_failed(&outcome, ErrorKind::NotEmpty).contains("3 rows"));
+    assert!(assert_failed(&outcome, Reason::NotEmpty).contains("3 rows"));
     assert_eq!(stored.ready(Kind::Restore, "back").1, "NotEmpty");
     assert_untouched(&stored);
 }
@@ -101,7 +101,7 @@ async fn a_row_that_comes_between_the_look_and_the_drop_is_not_given_up_unasked(
         assert!(stored.world.login_works());
         assert_eq!(stored.world.phase().unwrap(), "Created");
         if index < 5 {
-            assert_failed(&outcome, ErrorKind::NotEmpty);
+            assert_failed(&outcome, Reason::NotEmpty);
             assert_eq!(rows, ["late"], "at request {index}");
         } else {
             assert_eq!(rows, ["one", "two"], "nobody can commit any more");
@@ -121,7 +121,7 @@ async fn a_run_that_has_lost_its_lock_gives_nothing_up() {
             }
             request += 1;
         });
-        assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::Unreachable);
+        assert_failed(&stored.world.run(Operation::Restore).await, Reason::Unreachable);
         assert_eq!(stored.rows().unwrap(), ["one", "two", "new"], "at request {index}");
         settle(&stored.world).await;
         assert_restored(&stored);
@@ -135,9 +135,7 @@ async fn a_backup_that_is_not_complete_is_not_loaded() {
         objects.edit(Kind::Backup, "nightly", |backup| backup["status"]["phase"] = json!("BackingUp"));
     });
     let outcome = stored.world.run(Operation::Restore).await;
-    assert!(
-        assert_failed(&outcome, ErrorKind::BackupMissing).contains("no Backup nightly in phase Completed")
-    );
+    assert!(assert_failed(&outcome, Reason::BackupMissing).contains("no Backup nightly in phase Completed"));
     assert_untouched(&stored);
 }
 
@@ -154,25 +152,25 @@ fn with(pointer: &'static str, value: Value) -> impl FnOnce(Vec<u8>) -> Option<V
 async fn a_backup_that_cannot_be_loaded_changes_nothing_on_the_server() {
     let stored = overwriting().await;
     stored.damage().await;
-    assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::BackupDamaged);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::BackupDamaged);
     assert_eq!(stored.ready(Kind::Restore, "back").1, "BackupDamaged");
     assert_untouched(&stored);
 
     let stored = overwriting().await;
     stored.tamper("manifest.json", with("/backup/driver", json!("mysql"))).await;
     let outcome = stored.world.run(Operation::Restore).await;
-    assert!(assert_failed(&outcome, ErrorKind::Unsupported).contains("is one of mysql"));
+    assert!(assert_failed(&outcome, Reason::Unsupported).contains("is one of mysql"));
     assert_untouched(&stored);
 
     let stored = overwriting().await;
     stored.tamper("manifest.json", with("/description/serverVersion", json!("2.0"))).await;
     let outcome = stored.world.run(Operation::Restore).await;
-    assert!(assert_failed(&outcome, ErrorKind::Unsupported).contains("newer server"));
+    assert!(assert_failed(&outcome, Reason::Unsupported).contains("newer server"));
     assert_untouched(&stored);
 
     let stored = overwriting().await;
     stored.tamper("manifest.json", |_| None).await;
-    assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::BackupMissing);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::BackupMissing);
     assert_untouched(&stored);
 }
 
@@ -181,14 +179,14 @@ async fn a_database_that_is_not_there_is_not_made_by_a_restore() {
     let stored = overwriting().await;
     stored.server().lose("orders");
     let outcome = stored.world.run(Operation::Restore).await;
-    assert!(assert_failed(&outcome, ErrorKind::DatabaseMissing).contains("spec.restoreFrom"));
+    assert!(assert_failed(&outcome, Reason::DatabaseMissing).contains("spec.restoreFrom"));
     assert_eq!(stored.rows(), None);
 
     // One that got lost when all was loaded is not replaced by an empty one.
     let stored = overwriting().await;
     stored.killed_at(10, Operation::Restore).await;
     stored.server().lose("orders");
-    assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::DatabaseMissing);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::DatabaseMissing);
     assert_eq!(stored.rows(), None);
 }
 
@@ -196,7 +194,7 @@ async fn a_database_that_is_not_there_is_not_made_by_a_restore() {
 async fn while_another_run_holds_the_lock_a_restore_gives_nothing_up() {
     let stored = overwriting().await;
     let held = stored.hold_lock().await;
-    assert_failed(&stored.world.run(Operation::Restore).await, ErrorKind::Busy);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::Busy);
     assert_untouched(&stored);
     drop(held);
     settle(&stored.world).await;
@@ -224,7 +222,7 @@ async fn a_database_from_a_backup_is_loaded_before_its_login_is_handed_out() {
 async fn a_database_from_a_backup_that_is_missing_waits_for_it() {
     let stored = Stored::empty(&bucket().await, &json!({"restoreFrom": {"backup": "nightly"}})).await;
     let outcome = stored.world.run(Operation::Create).await;
-    assert!(assert_failed(&outcome, ErrorKind::BackupMissing).contains("Backup nightly"));
+    assert!(assert_failed(&outcome, Reason::BackupMissing).contains("Backup nightly"));
     assert_eq!(stored.world.condition("Ready").unwrap().1, "BackupMissing");
     assert_eq!(stored.world.server.counts(), (0, 0));
     assert!(stored.world.api.secret().unwrap()["data"]["uri"].is_null());
