@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::DatabasePhase;
 use api::Operation;
-use api::lifecycle::Intent;
+use api::lifecycle::{Intent, Needed, is_past, needed};
 
 use crate::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use crate::job::Subject;
@@ -28,17 +28,6 @@ pub const NOT_RUNNING_AFTER: Duration = Duration::from_secs(15);
 /// How long a Job may be without a running container before the next attempt is made beside it. Its own deadline
 /// may be a day, and an image that is corrected is not its image.
 pub const GIVEN_UP_AFTER: Duration = Duration::from_mins(10);
-
-/// What a Database needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needed {
-    /// Nothing.
-    Nothing,
-    /// That operation.
-    Run(Operation),
-    /// Phase and intent contradict each other.
-    Contradiction,
-}
 
 /// What to do about a Database.
 #[must_use]
@@ -139,62 +128,6 @@ pub enum Stuck {
     },
 }
 
-/// What a Database in that phase needs, given what its owner wants. `requested` is what the Backup or Restore
-/// asks for whose turn it is.
-pub fn needed(
-    phase: Option<DatabasePhase>,
-    intent: Intent,
-    current: bool,
-    guarded: bool,
-    was_created: bool,
-    requested: Option<Operation>,
-) -> Needed {
-    use DatabasePhase as P;
-    if intent != Intent::Keep && !guarded {
-        return Needed::Nothing;
-    }
-    match phase {
-        // A run may have died between finalizer and first phase, so `none` is handled like `Creating`.
-        None | Some(P::Creating) => match intent {
-            Intent::Keep => Needed::Run(Operation::Create),
-            Intent::BackupThenDelete if was_created => Needed::Run(Operation::BackupBeforeDelete),
-            Intent::Delete | Intent::BackupThenDelete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        Some(P::Created) => match intent {
-            Intent::Keep if current => requested.map_or(Needed::Nothing, Needed::Run),
-            Intent::Keep => Needed::Run(Operation::Create),
-            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
-            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        // A backup that has begun is finished first. A deletion that wants none waits only for a Job that is at work.
-        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => match intent {
-            Intent::Keep | Intent::BackupThenDelete => Needed::Run(Operation::Backup),
-            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        Some(P::RestoreRequested | P::RestoreCompleted) => match intent {
-            Intent::Keep => Needed::Run(Operation::Restore),
-            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
-            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        // What is half loaded is not worth a final backup: it is finished first.
-        Some(P::RestoreInProgress) => match intent {
-            Intent::Keep | Intent::BackupThenDelete => Needed::Run(Operation::Restore),
-            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => match intent {
-            Intent::Keep => Needed::Contradiction,
-            Intent::BackupThenDelete => Needed::Run(Operation::BackupBeforeDelete),
-            Intent::Delete | Intent::Retain => Needed::Run(Operation::Delete),
-        },
-        Some(P::BackupBeforeDeleteCompleted | P::DeletionRequested | P::DeletionInProgress | P::Deleted) => {
-            match intent {
-                Intent::Keep => Needed::Contradiction,
-                Intent::Delete | Intent::BackupThenDelete | Intent::Retain => Needed::Run(Operation::Delete),
-            }
-        }
-    }
-}
-
 /// What to do about a Database. The first rule that matches holds.
 pub fn decide(facts: &Facts) -> Decision {
     let operation = match needed_by(facts) {
@@ -278,33 +211,6 @@ fn given_up_for(job: &JobFact) -> Option<Duration> {
         | Progress::Suspended
         | Progress::Failed { .. }
         | Progress::Complete { .. } => None,
-    }
-}
-
-/// Whether the phase says that an operation is over, whatever its Job says.
-pub fn is_past(operation: Operation, phase: Option<DatabasePhase>) -> bool {
-    use DatabasePhase as P;
-    // How far an object is on its one-way road: alive, final backup, final backup done, deletion.
-    let stage = match phase {
-        None
-        | Some(
-            P::Creating
-            | P::Created
-            | P::BackupRequested
-            | P::BackupInProgress
-            | P::BackupCompleted
-            | P::RestoreRequested
-            | P::RestoreInProgress
-            | P::RestoreCompleted,
-        ) => 0,
-        Some(P::BackupBeforeDeleteRequested | P::BackupBeforeDeleteInProgress) => 1,
-        Some(P::BackupBeforeDeleteCompleted) => 2,
-        Some(P::DeletionRequested | P::DeletionInProgress | P::Deleted) => 3,
-    };
-    match operation {
-        Operation::Create | Operation::Backup | Operation::Restore | Operation::Rotate => stage >= 1,
-        Operation::BackupBeforeDelete => stage >= 2,
-        Operation::Delete | Operation::DeleteBackup | Operation::Release => false,
     }
 }
 

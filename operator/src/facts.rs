@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Operation;
-use api::lifecycle::Intent;
+use api::lifecycle::{Intent, begun};
 use api::names::short_hash;
 use api::{
     Conditions, Database, DatabasePhase, DatabaseStatus, READY, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
@@ -252,12 +252,7 @@ pub(crate) fn is_recorded(job: &KnownJob, database: &Database, requests: &Reques
 
 /// The Backups and Restores that wait for a Database: the one that is begun, then the oldest first.
 fn requests_of(database: &Database, status: &DatabaseStatus, requests: &Requests) -> Vec<Request> {
-    use DatabasePhase as P;
-    let begun = match status.phase {
-        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => Some(Operation::Backup),
-        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => Some(Operation::Restore),
-        _ => None,
-    };
+    let begun = begun(status.phase);
     let active = status.active_operation.as_ref();
     let active_name = active.and_then(|active| active.backup.as_ref().or(active.restore.as_ref()));
     let is_begun =

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use api::Operation;
 use api::names::short_hash;
 use api::{
     Database, DriverRegistration, MANAGED_BY, MANAGED_BY_LABEL, RECONCILE_ANNOTATION, RETRY_ANNOTATION,
     S3Credentials, S3Target, TlsCaSource, UID_LABEL, ValueSource,
 };
+use api::{Operation, Row};
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
     PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -120,24 +120,10 @@ impl fmt::Display for Subject {
 }
 
 impl JobName {
-    /// The name, at most 53 characters, so that a pod's suffix fits as well.
+    /// The name: at most 57 characters up to generation 9,999,999,999 and attempt 999,999, so that a pod's suffix fits.
     pub fn with_uid(&self, uid: &str) -> String {
         let Self { operation, subject, attempt } = self;
-        format!("dbo-{}-{}-{subject}-{attempt}", short(*operation), short_hash(uid, 10))
-    }
-}
-
-/// The operation in a Job's name, without dashes: some would not leave room for the longest numbers.
-fn short(operation: Operation) -> &'static str {
-    match operation {
-        Operation::BackupBeforeDelete => "final",
-        Operation::DeleteBackup => "purge",
-        Operation::Create
-        | Operation::Backup
-        | Operation::Restore
-        | Operation::Rotate
-        | Operation::Delete
-        | Operation::Release => operation.as_str(),
+        format!("dbo-{}-{}-{subject}-{attempt}", operation.as_str(), short_hash(uid, 10))
     }
 }
 
@@ -149,20 +135,19 @@ impl FromStr for JobName {
     type Err = NotOurs;
 
     fn from_str(name: &str) -> Result<Self, NotOurs> {
-        let mut parts = name.strip_prefix("dbo-").ok_or(NotOurs)?.splitn(4, '-');
+        // The operation may have dashes, what comes after it has none.
+        let mut parts = name.strip_prefix("dbo-").ok_or(NotOurs)?.rsplitn(4, '-');
         let mut part = || parts.next().ok_or(NotOurs);
-        let (operation, _hash, subject, attempt) = (part()?, part()?, part()?, part()?);
-        let operation = Operation::ALL.into_iter().find(|known| short(*known) == operation).ok_or(NotOurs)?;
+        let (attempt, subject, _hash, operation) = (part()?, part()?, part()?, part()?);
+        let is_named = |row: &Row| row.name == operation || row.formerly == Some(operation);
+        let operation = Operation::ALL.into_iter().find(|known| is_named(&known.row())).ok_or(NotOurs)?;
         Ok(Self {
             operation,
-            subject: match operation {
-                Operation::Backup | Operation::Restore => Subject::Request(subject.to_owned()),
-                Operation::Create
-                | Operation::BackupBeforeDelete
-                | Operation::Rotate
-                | Operation::Delete
-                | Operation::DeleteBackup
-                | Operation::Release => Subject::Generation(subject.parse().map_err(|_| NotOurs)?),
+            subject: match operation.row().subject {
+                api::Subject::Backup | api::Subject::Restore => Subject::Request(subject.to_owned()),
+                api::Subject::Database | api::Subject::DeletedBackup | api::Subject::Deleted => {
+                    Subject::Generation(subject.parse().map_err(|_| NotOurs)?)
+                }
             },
             attempt: attempt.parse().map_err(|_| NotOurs)?,
         })

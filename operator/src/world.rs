@@ -9,7 +9,9 @@ use api::Operation;
 use api::{BackupTarget, Database, DriverRegistration};
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::decide::{Launch, is_past};
+use api::lifecycle::is_past;
+
+use crate::decide::Launch;
 use crate::facts::{Registered, is_recorded, is_trusted};
 use crate::guarded::Guarded;
 use crate::job::{StoreKeys, moves_data};

@@ -253,7 +253,8 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
             (uids[0], 1, 2),
             (uids[0], 2, 1),
             (uids[1], 1, 1),
-            (uids[1], i64::MAX, u32::MAX),
+            // A change a second for three centuries; an attempt each half hour for half of one.
+            (uids[1], 9_999_999_999, 999_999),
         ] {
             let subject = if matches!(operation, Operation::Backup | Operation::Restore) {
                 Subject::request(&generation.to_string())
@@ -268,6 +269,12 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
             assert_eq!(name.parse(), Ok(job), "{name}");
             assert!(names.insert(name));
         }
+    }
+    let former =
+        [("dbo-final-a-3-2", Operation::BackupBeforeDelete), ("dbo-purge-a-3-2", Operation::DeleteBackup)];
+    for (name, operation) in former {
+        let job = JobName { operation, subject: Subject::Generation(3), attempt: 2 };
+        assert_eq!(name.parse(), Ok(job), "an earlier release made it");
     }
     for foreign in
         ["", "dbo", "dbo-create", "dbo-create-x-1", "dbo-explode-x-1-1", "x-create-y-1-1", "dbo-create-x-1-y"]

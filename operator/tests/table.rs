@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use api::DatabasePhase;
 use api::Operation;
-use api::lifecycle::Intent;
-use db_operator::decide::{Decision, Needed, Settled, Stuck, Wait, decide, needed};
+use api::lifecycle::{Intent, Needed, needed};
+use db_operator::decide::{Decision, Settled, Stuck, Wait, decide};
 use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
 use db_operator::job::{JobName, Subject};
 use db_operator::jobs::Pods;
@@ -95,12 +95,7 @@ fn request(operation: Operation) -> Request {
 
 /// What a real object in that phase is about.
 fn begun(phase: Option<DatabasePhase>) -> Option<Request> {
-    use DatabasePhase as P;
-    match phase? {
-        P::BackupRequested | P::BackupInProgress | P::BackupCompleted => Some(request(Operation::Backup)),
-        P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted => Some(request(Operation::Restore)),
-        _ => None,
-    }
+    api::lifecycle::begun(phase).map(request)
 }
 
 fn row(text: &mut String, [first, keep, delete, backup, retain]: [&str; 5]) {

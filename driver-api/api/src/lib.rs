@@ -28,5 +28,5 @@ pub use labels::{
     BACKUP_FINALIZER, DRIVER_FIELD_MANAGER, DRIVER_SERVICE_ACCOUNT, FINALIZER, GROUP, MANAGED_BY,
     MANAGED_BY_LABEL, MAX_DATABASE_NAME, RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL,
 };
-pub use operation::{Operation, UnknownOperation};
+pub use operation::{Operation, Row, StoreAccess, Subject, UnknownOperation};
 pub use reason::{Reason, Retry};

@@ -203,6 +203,7 @@ async fn last_of(mut errors: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the image's own setting, which is no part of an assignment")]
 fn folder() -> PathBuf {
     std::env::var_os(PROGRAMS_VARIABLE).map_or_else(|| PathBuf::from(PROGRAMS), PathBuf::from)
 }

@@ -96,11 +96,7 @@ pub(crate) fn beginning(policy: Policy) -> World {
 
 /// The Backup or Restore whose turn it is, as facts have it: the one that is begun, else the one that waits.
 fn turn(seen: Object, pending: Option<Operation>) -> Option<Request> {
-    let begun = match seen.phase {
-        Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted) => Some(Operation::Backup),
-        Some(P::RestoreRequested | P::RestoreInProgress | P::RestoreCompleted) => Some(Operation::Restore),
-        _ => None,
-    };
+    let begun = api::lifecycle::begun(seen.phase);
     begun.or(pending).map(|operation| Request {
         operation,
         name: String::new(),

@@ -2,8 +2,7 @@
 
 use api::DatabasePhase;
 use api::Operation;
-use api::lifecycle::{Intent, permits};
-use db_operator::decide::{Needed, needed};
+use api::lifecycle::{Intent, Needed, needed, permits};
 
 fn phases() -> impl Iterator<Item = Option<DatabasePhase>> {
     std::iter::once(None).chain(DatabasePhase::ALL.map(Some))
