@@ -7,9 +7,9 @@ use api::Operation;
 use tokio::sync::Notify;
 
 use crate::controller::Context;
-use crate::report::Notice;
-use crate::requests::KnownRequest;
-use crate::watch::Change;
+use crate::seen::requests::KnownRequest;
+use crate::seen::watch::Change;
+use crate::voice::Notice;
 
 /// What is to be said about Backups and Restores, by uid.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ fn notice(request: &KnownRequest, database_exists: bool) -> Option<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::request;
+    use crate::seen::requests::request;
 
     #[test]
     fn a_request_without_its_database_is_told_so_and_a_pending_one_is_left_alone() {

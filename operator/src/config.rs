@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::job;
-use crate::room::Limits;
+use crate::job::build as job;
+use crate::slots::Limits;
 
 /// Watches Databases and launches the Jobs that look after them.
 #[derive(Clone, Debug, Parser)]

@@ -18,20 +18,20 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::backups;
-use crate::decide::{Decision, Launch, Settled, Stuck, Wait, decide};
+use crate::backup::decide as backups;
+use crate::database::decide::{Decision, Launch, Settled, Stuck, Wait, decide};
+use crate::database::facts::{Facts, Surroundings};
 use crate::error::LaunchError;
-use crate::facts::{Facts, Surroundings};
-use crate::guarded::Guarded;
-use crate::job::{self, Settings, StoreKeys};
-use crate::jobs::KnownJob;
+use crate::job::build::{self as job, Settings, StoreKeys};
 use crate::launch::{is_refused_for_good, launch};
 use crate::metrics::{Metrics, OfOperation, Reason};
-use crate::report::{Notice, Voice, labels, left_in_place, notice, release_key};
-use crate::requests::KnownRequest;
-use crate::room::Limits;
-use crate::watch::chain;
-use crate::world::World;
+use crate::seen::jobs::KnownJob;
+use crate::seen::requests::KnownRequest;
+use crate::seen::watch::chain;
+use crate::seen::world::World;
+use crate::slots::Limits;
+use crate::subject::Guarded;
+use crate::voice::{Notice, Voice, labels, left_in_place, notice, release_key};
 
 /// When those look again who wait for a slot. They are also woken when one is free.
 const SLOT_INTERVAL: Duration = Duration::from_secs(1);
@@ -382,7 +382,7 @@ fn refusal(error: &LaunchError) -> Option<Notice> {
 fn look_again(decision: &Decision) -> Action {
     match decision {
         // Soon enough to notice that it does not start.
-        Decision::Launch(_) => Action::requeue(crate::decide::NO_POD_AFTER),
+        Decision::Launch(_) => Action::requeue(crate::database::decide::NO_POD_AFTER),
         Decision::Wait(Wait::Job { look_in: Some(left) } | Wait::Backoff { left, .. }) => {
             Action::requeue(*left)
         }
@@ -391,7 +391,7 @@ fn look_again(decision: &Decision) -> Action {
         Decision::Stuck(Stuck::UnknownDriver { probe: true }) => Action::requeue(PROBE_INTERVAL),
         // When the next attempt is made beside it, at the latest.
         Decision::Stuck(Stuck::NoPod { .. } | Stuck::NotRunning { .. }) => {
-            Action::requeue(crate::decide::GIVEN_UP_AFTER)
+            Action::requeue(crate::database::decide::GIVEN_UP_AFTER)
         }
         Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended)
         | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use crate::error::LaunchError;
-use crate::job::OPERATION_LABEL;
+use crate::job::build::OPERATION_LABEL;
 
 /// How long a launch may take. The client repeats what the API server puts off, for minutes if it is let.
 pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);

@@ -73,7 +73,7 @@ async fn manager(client: Client, namespace: &str, identity: &str) -> LeaseManage
             Ok(manager) => return manager,
             Err(error) => {
                 warn!(
-                    error = crate::watch::chain(&error),
+                    error = crate::seen::watch::chain(&error),
                     "cannot read or create Lease {LEASE}; trying again"
                 );
                 sleep(Duration::from_secs(GRACE)).await;

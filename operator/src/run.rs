@@ -22,12 +22,13 @@ use crate::announce::Announcements;
 use crate::config::Config;
 use crate::controller::{Context, reconcile, reconcile_backup};
 use crate::error::StartError;
-use crate::jobs::{Jobs, KnownJob};
-use crate::report::Voice;
-use crate::requests::KnownRequest;
+use crate::lease;
+use crate::seen::jobs::{Jobs, KnownJob};
+use crate::seen::requests::KnownRequest;
+use crate::seen::watch as watches;
+use crate::seen::watch::{Change, deleted_backups, events, follow, project_driver, strip, wait_for_kinds};
 use crate::server::{self, Health};
-use crate::watch::{Change, deleted_backups, events, follow, project_driver, strip, wait_for_kinds};
-use crate::{lease, watch as watches};
+use crate::voice::Voice;
 
 /// How long a connection to the API server may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use api::Operation;
 use api::{Backup, Database, DriverRegistration};
-use db_operator::decide::Launch;
-use db_operator::facts::Request;
-use db_operator::guarded::Guarded;
-use db_operator::job::{JobName, Settings, StoreKeys, Subject, build, server_key};
-use db_operator::jobs::KnownJob;
+use db_operator::database::decide::Launch;
+use db_operator::database::facts::Request;
+use db_operator::job::build::{JobName, Settings, StoreKeys, Subject, build, server_key};
+use db_operator::seen::jobs::KnownJob;
+use db_operator::subject::Guarded;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {

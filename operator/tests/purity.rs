@@ -25,14 +25,14 @@ fn offenders(path: &Path, forbidden: &[&str]) -> Vec<String> {
 #[test]
 fn what_decides_has_no_client_clock_environment_or_async() {
     let pure = [
-        "operator/src/facts.rs",
-        "operator/src/guarded.rs",
-        "operator/src/backups.rs",
-        "operator/src/jobs.rs",
-        "operator/src/decide.rs",
-        "operator/src/room.rs",
-        "operator/src/job.rs",
-        "operator/src/pod.rs",
+        "operator/src/database/facts.rs",
+        "operator/src/subject.rs",
+        "operator/src/backup/decide.rs",
+        "operator/src/seen/jobs.rs",
+        "operator/src/database/decide.rs",
+        "operator/src/slots.rs",
+        "operator/src/job/build.rs",
+        "operator/src/job/pod.rs",
         "driver-api/api/src/lifecycle.rs",
         "driver-api/api/src/names.rs",
         "driver-api/runtime/src/content.rs",

@@ -9,10 +9,10 @@ use std::time::Duration;
 use api::DatabasePhase;
 use api::Operation;
 use api::lifecycle::{Intent, Needed, needed};
-use db_operator::decide::{Decision, Settled, Stuck, Wait, decide};
-use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
-use db_operator::job::{JobName, Subject};
-use db_operator::jobs::Pods;
+use db_operator::database::decide::{Decision, Settled, Stuck, Wait, decide};
+use db_operator::database::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
+use db_operator::job::build::{JobName, Subject};
+use db_operator::seen::jobs::Pods;
 
 const GENERATION: i64 = 2;
 
@@ -317,7 +317,7 @@ fn with_finished_jobs(text: &mut String) {
 
 /// What is done about a Backup that is being deleted, one line a case.
 fn about_backups(text: &mut String) {
-    use db_operator::backups::{Facts, decide};
+    use db_operator::backup::decide::{Facts, decide};
     writeln!(text, "\n# A Backup that is being deleted\n").unwrap();
     let mut line = |case: &str, change: &dyn Fn(&mut Facts)| {
         let mut facts = Facts {

@@ -4,8 +4,8 @@ use http::{Request, Response};
 use kube::client::Body;
 
 use super::*;
-use crate::job::Settings;
-use crate::room::Limits;
+use crate::job::build::Settings;
+use crate::slots::Limits;
 
 /// A process that leads, what wakes its Backups, and the store of those that are being deleted.
 fn leader(

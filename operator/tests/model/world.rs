@@ -3,9 +3,9 @@
 use api::DatabasePhase as P;
 use api::Operation;
 use api::lifecycle::{Intent, permits};
-use db_operator::decide::{Decision, decide};
-use db_operator::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
-use db_operator::jobs::Pods;
+use db_operator::database::decide::{Decision, decide};
+use db_operator::database::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
+use db_operator::seen::jobs::Pods;
 
 use crate::runs::step;
 

@@ -9,9 +9,9 @@ use api::DatabasePhase;
 use api::Operation;
 use api::lifecycle::{Intent, Needed, is_past, needed};
 
-use crate::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
-use crate::job::Subject;
-use crate::jobs::Pods;
+use crate::database::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
+use crate::job::build::Subject;
+use crate::seen::jobs::Pods;
 
 /// The wait before the second attempt. It doubles with each further one.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(30);

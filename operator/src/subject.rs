@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
-use crate::job::server_key;
-use crate::requests::store_key;
-use crate::room::Place;
+use crate::job::build::server_key;
+use crate::seen::requests::store_key;
+use crate::slots::Place;
 
 /// An object that a finalizer of ours guards, and that a Job works on.
 #[derive(Clone, Copy, Debug)]

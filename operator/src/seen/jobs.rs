@@ -9,7 +9,7 @@ use api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL};
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::job;
+use crate::job::build as job;
 
 /// A Job of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]

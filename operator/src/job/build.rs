@@ -17,9 +17,9 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::decide::Launch;
-use crate::guarded::Guarded;
-use crate::pod;
+use crate::database::decide::Launch;
+use crate::job::pod;
+use crate::subject::Guarded;
 
 /// Label: what the Job does.
 pub const OPERATION_LABEL: &str = "db.isotoma.com/operation";

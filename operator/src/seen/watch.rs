@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tracing::{info, warn};
 
-use crate::requests::strip_source;
+use crate::seen::requests::strip_source;
 
 /// How often the API server is asked for what we wait for at the start.
 const START_INTERVAL: Duration = Duration::from_secs(5);

@@ -10,9 +10,9 @@ use api::{
 };
 use k8s_openapi::jiff::Timestamp;
 
-use crate::job::JobName;
-use crate::jobs::{JobState, KnownJob, Pods};
-use crate::requests::{KnownRequest, Requests};
+use crate::job::build::JobName;
+use crate::seen::jobs::{JobState, KnownJob, Pods};
+use crate::seen::requests::{KnownRequest, Requests};
 
 /// What a decision about one Database rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]

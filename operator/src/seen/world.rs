@@ -11,13 +11,13 @@ use kube::runtime::reflector::{ObjectRef, Store};
 
 use api::lifecycle::is_past;
 
-use crate::decide::Launch;
-use crate::facts::{Registered, is_recorded, is_trusted};
-use crate::guarded::Guarded;
-use crate::job::{StoreKeys, moves_data};
-use crate::jobs::{Jobs, KnownJob};
-use crate::requests::Requests;
-use crate::room::{Limits, Load, Place};
+use crate::database::decide::Launch;
+use crate::database::facts::{Registered, is_recorded, is_trusted};
+use crate::job::build::{StoreKeys, moves_data};
+use crate::seen::jobs::{Jobs, KnownJob};
+use crate::seen::requests::Requests;
+use crate::slots::{Limits, Load, Place};
+use crate::subject::Guarded;
 
 /// Jobs, Drivers, and the Databases that wait for a slot. Databases themselves are in the controller's store.
 #[derive(Debug, Default)]
@@ -199,7 +199,7 @@ mod tests {
     use kube::runtime::{reflector::store, watcher::Event};
 
     use super::*;
-    use crate::jobs::JobState;
+    use crate::seen::jobs::JobState;
 
     const LIMITS: Limits = Limits { total: 2, per_server: 2 };
 

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::job::Subject;
+use crate::job::build::Subject;
 
 static NO_REQUESTS: std::sync::LazyLock<Requests> = std::sync::LazyLock::new(Requests::default);
 
@@ -133,7 +133,7 @@ fn only_a_new_value_is_a_wish() {
 #[test]
 fn a_backup_that_is_complete_is_a_wish_of_what_is_to_be_made_from_it() {
     let mut requests = Requests::default();
-    let backup = crate::requests::request("nightly", "other");
+    let backup = crate::seen::requests::request("nightly", "other");
     requests.apply(backup.clone());
     let mut database = database(&json!({}), &json!({}));
     database.spec.restore_from = serde_json::from_value(json!({"backup": "nightly"})).unwrap();

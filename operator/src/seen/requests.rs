@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::room::Place;
+use crate::slots::Place;
 
 /// A Backup or a Restore.
 #[derive(Clone, Debug, PartialEq, Eq)]

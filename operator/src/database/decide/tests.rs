@@ -1,6 +1,6 @@
 use super::*;
-use crate::facts::{Registered, Wishes};
-use crate::job::{JobName, Subject};
+use crate::database::facts::{Registered, Wishes};
+use crate::job::build::{JobName, Subject};
 
 fn facts(jobs: Vec<JobFact>) -> Facts {
     Facts {

@@ -4,11 +4,11 @@ use api::Operation;
 use api::{Backup, RETRY_ANNOTATION};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::decide::{Decision, Settled, Stuck, attempt_after, await_job, is_in_the_way};
-use crate::facts::{JobFact, Registered, Wishes, job_fact};
-use crate::guarded::Guarded;
-use crate::jobs::{Jobs, KnownJob};
-use crate::report::{Notice, stuck_job};
+use crate::database::decide::{Decision, Settled, Stuck, attempt_after, await_job, is_in_the_way};
+use crate::database::facts::{JobFact, Registered, Wishes, job_fact};
+use crate::seen::jobs::{Jobs, KnownJob};
+use crate::subject::Guarded;
+use crate::voice::{Notice, stuck_job};
 
 /// What a decision about one Backup rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub struct Limits {
 pub struct Place {
     /// The Database's namespace.
     pub namespace: String,
-    /// The server, as [`server_key`](crate::job::server_key) spells it.
+    /// The server, as [`server_key`](crate::job::build::server_key) spells it.
     pub server: String,
 }
 

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::decide::{Launch, Wait};
-use crate::facts::Progress;
-use crate::jobs::{JobState, Pods};
+use crate::database::decide::{Launch, Wait};
+use crate::database::facts::Progress;
+use crate::seen::jobs::{JobState, Pods};
 
 fn backup(policy: &str) -> Backup {
     serde_json::from_value(serde_json::json!({

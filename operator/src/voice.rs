@@ -14,7 +14,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::decide::{Decision, Settled, Stuck, Wait};
+use crate::database::decide::{Decision, Settled, Stuck, Wait};
 use crate::metrics::{Metrics, OfDecision, Reason};
 
 /// How long an Event may take. Nothing waits for it but the next step on the same object.
@@ -264,7 +264,7 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::Launch;
+    use crate::database::decide::Launch;
 
     fn database(policy: &str, deleted: bool) -> Database {
         let mut database: Database = serde_json::from_value(serde_json::json!({

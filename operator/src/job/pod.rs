@@ -14,9 +14,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::decide::Launch;
-use crate::guarded::Guarded;
-use crate::job::{Settings, StoreKeys, moves_data, some};
+use crate::database::decide::Launch;
+use crate::job::build::{Settings, StoreKeys, moves_data, some};
+use crate::subject::Guarded;
 
 /// Name of the container, by which a Job's failure policy knows it.
 pub const CONTAINER: &str = "driver";

@@ -1,0 +1,3 @@
+//! What the operator does about a Backup that is being deleted.
+
+pub mod decide;

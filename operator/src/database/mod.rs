@@ -1,0 +1,4 @@
+//! What the operator does about a Database.
+
+pub mod decide;
+pub mod facts;

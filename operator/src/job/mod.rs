@@ -1,0 +1,4 @@
+//! Decision → Job.
+
+pub mod build;
+pub mod pod;
