@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::job::build as job;
+use crate::job::parts::Settings;
 use crate::slots::Limits;
 
 /// Watches Databases and launches the Jobs that look after them.
@@ -27,10 +27,10 @@ pub struct Config {
     #[arg(long, env = "POD_NAME", default_value = "db-operator")]
     pub pod_name: String,
 
-    /// Tells this cluster's databases from another's on the same server: the uid of namespace `kube-system`.
-    /// It must never change.
+    /// Tells this cluster's databases from another's on the same server. It must never change. Default: the uid of
+    /// namespace `kube-system`, which it reads.
     #[arg(long, env = "CLUSTER_ID")]
-    pub cluster_id: String,
+    pub cluster_id: Option<String>,
 
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
@@ -52,15 +52,19 @@ pub struct Config {
     #[arg(long, env = "MAX_JOBS_PER_SERVER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_jobs_per_server: u32,
 
-    /// How often every Database is verified and repaired unasked, such as 12h or 7d; each at its own time, up to
-    /// a tenth earlier or later. Without it a run comes only with a change or by annotation.
-    #[arg(long, env = "RESYNC_INTERVAL")]
-    pub resync_interval: Option<Interval>,
+    /// How often every Database is verified and repaired unasked, such as 12h or 7d, each at its own time; `never` for
+    /// runs that come only with a change or by annotation. With more than 20,000 Databases it is as much longer.
+    #[arg(long, env = "RESYNC_INTERVAL", default_value = "24h")]
+    pub resync_interval: Interval,
 
     /// Service account, in the operator's namespace, of the Jobs that let Databases go whose namespace
     /// terminates.
     #[arg(long, env = "RELEASE_SERVICE_ACCOUNT", default_value = "db-operator-release")]
     pub release_service_account: String,
+
+    /// Image of those Jobs: the operator's own.
+    #[arg(long, env = "RELEASE_IMAGE")]
+    pub release_image: String,
 }
 
 /// How logs are written.
@@ -72,19 +76,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// A duration such as `90s`, `30m`, `12h` or `7d`; at least a minute.
+/// A duration such as `90s`, `30m`, `12h` or `7d`, at least a minute; or `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval(pub Duration);
+pub struct Interval(pub Option<Duration>);
 
 /// It is not an interval.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a number and a unit, such as 90s, 30m, 12h or 7d, and at least one minute")]
+#[error("expected a number and a unit, such as 90s, 30m, 12h or 7d, and at least one minute; or never")]
 pub struct NotAnInterval;
 
 impl FromStr for Interval {
     type Err = NotAnInterval;
 
     fn from_str(text: &str) -> Result<Self, NotAnInterval> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
         let unit = text.chars().last().ok_or(NotAnInterval)?;
         let seconds = match unit {
             's' => 1,
@@ -95,17 +102,18 @@ impl FromStr for Interval {
         };
         let number: u32 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| NotAnInterval)?;
         let interval = Duration::from_secs(u64::from(number) * seconds);
-        if interval < Duration::from_mins(1) { Err(NotAnInterval) } else { Ok(Self(interval)) }
+        if interval < Duration::from_mins(1) { Err(NotAnInterval) } else { Ok(Self(Some(interval))) }
     }
 }
 
 impl Config {
     /// What every Job has in common.
-    pub fn job_settings(&self) -> job::Settings {
-        job::Settings {
+    pub fn job_settings(&self, cluster_id: String) -> Settings {
+        Settings {
             namespace: self.namespace.clone(),
-            cluster_id: self.cluster_id.clone(),
+            cluster_id,
             release_service_account: self.release_service_account.clone(),
+            release_image: self.release_image.clone(),
             log_format: match self.log_format {
                 LogFormat::Text => "text",
                 LogFormat::Json => "json",
@@ -125,11 +133,14 @@ mod tests {
 
     #[test]
     fn intervals_have_a_unit_and_are_not_tiny() {
-        let seconds = |text: &str| text.parse::<Interval>().map(|interval| interval.0.as_secs()).ok();
-        assert_eq!(seconds("90s"), Some(90));
-        assert_eq!(seconds("30m"), Some(1_800));
-        assert_eq!(seconds("12h"), Some(43_200));
-        assert_eq!(seconds("7d"), Some(604_800));
+        let seconds = |text: &str| {
+            text.parse::<Interval>().map(|interval| interval.0.map(|interval| interval.as_secs())).ok()
+        };
+        assert_eq!(seconds("90s"), Some(Some(90)));
+        assert_eq!(seconds("30m"), Some(Some(1_800)));
+        assert_eq!(seconds("12h"), Some(Some(43_200)));
+        assert_eq!(seconds("7d"), Some(Some(604_800)));
+        assert_eq!(seconds("never"), Some(None));
         for refused in ["", "h", "12", "1.5h", "5s", "12hh", "-1h", "12 h"] {
             assert_eq!(seconds(refused), None, "{refused:?}");
         }
@@ -139,7 +150,8 @@ mod tests {
     fn the_flags_are_consistent_and_two_are_required() {
         use clap::CommandFactory;
         Config::command().debug_assert();
-        let config = Config::try_parse_from(["db-operator", "--namespace", "system", "--cluster-id", "c-1"]);
+        let config =
+            Config::try_parse_from(["db-operator", "--namespace", "system", "--release-image", "i:1"]);
         assert_eq!(config.unwrap().limits(), Limits { total: 50, per_server: 8 });
         let error = Config::try_parse_from(["db-operator", "--max-jobs", "0"]).unwrap_err().to_string();
         assert!(error.contains("--max-jobs"), "{error}");

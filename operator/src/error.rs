@@ -5,19 +5,24 @@
 pub enum LaunchError {
     /// The namespace is being deleted, and takes no new objects.
     #[error("namespace {namespace} is terminating")]
-    NamespaceTerminating {
-        /// The namespace.
-        namespace: String,
-    },
+    NamespaceTerminating { namespace: String },
     /// Another Job has the name, and it is not ours.
     #[error("Job {name} in namespace {namespace} exists and was not launched by db-operator")]
     NameTaken {
         /// The Job's name.
         name: String,
-        /// Its namespace.
         namespace: String,
     },
-    /// The API server refused it, by quota, admission or missing rights.
+    /// The operator may not create Jobs in the namespace.
+    #[error("db-operator may not create Jobs in namespace {namespace}")]
+    NotServed { namespace: String },
+    /// The platform team does not allow what the Driver asks for.
+    #[error("the platform team does not allow this Driver: {message}")]
+    DriverNotAllowed {
+        /// What the admission policy said.
+        message: String,
+    },
+    /// The API server refused it, by quota or admission.
     #[error("the API server refused Job {name}: {message}")]
     Refused {
         /// The Job's name.
@@ -47,14 +52,27 @@ impl LaunchError {
         match self {
             Self::NamespaceTerminating { .. } => "NamespaceTerminating",
             Self::NameTaken { .. } => "NameTaken",
+            Self::NotServed { .. } => "NotServed",
+            Self::DriverNotAllowed { .. } => "DriverNotAllowed",
             Self::Refused { .. } => "Refused",
             Self::Create { .. } => "Create",
             Self::Timeout { .. } => "Timeout",
         }
     }
+
+    /// Whether the API server has decided so, and not just failed to answer.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::NameTaken { .. }
+            | Self::NotServed { .. }
+            | Self::DriverNotAllowed { .. }
+            | Self::Refused { .. } => true,
+            Self::NamespaceTerminating { .. } | Self::Create { .. } | Self::Timeout { .. } => false,
+        }
+    }
 }
 
-/// Why the controller could not start.
+/// Why the operator could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// SIGTERM cannot be listened for.
@@ -71,4 +89,18 @@ pub enum StartError {
     /// There is no usable configuration for the API server.
     #[error("cannot find out how to reach the API server")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }

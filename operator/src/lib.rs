@@ -1,27 +1,48 @@
 //! The operator of db-operator: it watches Databases and decides which Job to launch next.
 //!
-//! Data flows one way: API objects ([`seen`]) → facts → decide ([`database`], [`backup`]) → [`slots`] → [`job`] → [`launch`]. What comes
-//! before `launch` is pure: no client, clock, environment or `async`. The operator writes Jobs, Events and its
-//! Lease, and nothing else; nothing that matters is kept in its memory.
+//! Data flows one way: API objects → [`seen`] → facts → decide ([`database`], [`backup`]) → [`plan`] → [`slots`],
+//! [`waiting`] → [`job`] → [`launch`]. All but `seen::watch`, `controller` and what `effects` they use is pure: no client,
+//! clock, environment or `async`. The operator writes Jobs, Events and its Lease, and nothing else; nothing that matters
+//! is kept in its memory.
 
-pub mod backup;
-pub mod database;
-pub mod job;
+#![allow(missing_docs, reason = "nobody depends on it: what a name says need not be said again")]
+
+pub mod error;
+
+pub mod clock;
+pub mod decision;
+pub mod job_name;
+pub mod kind;
+pub mod labels;
+pub mod pulse;
+
 pub mod seen;
 
-pub mod slots;
+pub mod attempts;
+pub mod notice;
 pub mod subject;
 
-pub mod launch;
+pub mod backup;
+pub mod broken;
+pub mod database;
+pub mod job;
 
-pub mod announce;
-pub mod controller;
-pub mod metrics;
+pub mod resync;
+pub mod slots;
+pub mod waiting;
+
+pub mod plan;
+pub mod queue;
+pub mod standing;
+
+pub mod launch;
+pub mod lease;
 pub mod voice;
 
+pub mod controller;
+pub mod metrics;
+
 pub mod config;
-pub mod error;
-pub mod lease;
 pub mod probe;
 pub mod run;
 pub mod server;

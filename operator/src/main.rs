@@ -17,9 +17,7 @@ fn main() -> anyhow::Result<()> {
         return runtime.block_on(probe.ask()).map_err(anyhow::Error::msg);
     }
     let config = Config::parse();
-    // The controller's own span would repeat the object in every line.
-    let filter = format!("kube_runtime::controller=warn,{}", config.log_level);
-    let filter = EnvFilter::try_new(filter).context("--log-level is not a level or filter")?;
+    let filter = EnvFilter::try_new(&config.log_level).context("--log-level is not a level or filter")?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match config.log_format {

@@ -1,8 +1,9 @@
 //! Every metric, with the prefix `db_operator_`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-use api::{Conditions, Database, READY};
+use api::DatabasePhase;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,17 +12,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::decision::{Decision, Settled, Stuck, Wait};
+
 /// One label, `reason`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Reason {
-    /// Its value.
     pub reason: String,
 }
 
 /// One label, `operation`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OfOperation {
-    /// Its value.
     pub operation: String,
 }
 
@@ -39,8 +40,14 @@ pub struct OfDecision {
 pub struct OfPhase {
     /// `status.phase`, or `None`.
     pub phase: String,
-    /// The status of condition `Ready`.
+    /// `True` if condition `Ready` is True about the present generation, else `False`.
     pub ready: String,
+}
+
+/// One label, `kind`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfKind {
+    pub kind: String,
 }
 
 /// The operator's metrics.
@@ -54,8 +61,14 @@ pub struct Metrics {
     pub jobs_launched: Family<OfOperation, Counter>,
     /// Launches that failed, by reason.
     pub launch_failures: Family<Reason, Counter>,
-    /// Jobs in flight.
+    /// Jobs in flight that run, or may.
     pub in_flight: Gauge,
+    /// Jobs in flight that do not run.
+    pub starting: Gauge,
+    /// Objects that wait for a slot.
+    pub waiting: Gauge,
+    /// Objects that cannot be decoded.
+    pub undecodable: Family<OfKind, Gauge>,
     /// Jobs that do not start, by reason.
     pub stuck_jobs: Family<Reason, Gauge>,
     /// Times that phase and intent of a Database were found to contradict each other.
@@ -64,7 +77,7 @@ pub struct Metrics {
     pub complete_without_phase: Counter,
     /// Whether this process holds the Lease.
     pub leader: Gauge,
-    /// How long a reconciliation took.
+    /// How long it took to decide about an object.
     pub reconcile_seconds: Histogram,
 }
 
@@ -77,6 +90,9 @@ impl Default for Metrics {
             jobs_launched: Family::default(),
             launch_failures: Family::default(),
             in_flight: Gauge::default(),
+            starting: Gauge::default(),
+            waiting: Gauge::default(),
+            undecodable: Family::default(),
             stuck_jobs: Family::default(),
             contradictions: Counter::<u64, AtomicU64>::default(),
             complete_without_phase: Counter::default(),
@@ -103,7 +119,22 @@ impl Metrics {
             "Jobs that could not be created, by reason",
             self.launch_failures.clone(),
         );
-        registry.register("in_flight_jobs", "Jobs that are at work", self.in_flight.clone());
+        registry.register(
+            "in_flight_jobs",
+            "Jobs that run, or are so young that they may",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "starting_jobs",
+            "Jobs that do not run yet, and are not young",
+            self.starting.clone(),
+        );
+        registry.register("waiting_objects", "Objects that wait for a slot", self.waiting.clone());
+        registry.register(
+            "undecodable_objects",
+            "Objects that this release cannot read, by kind; should be 0",
+            self.undecodable.clone(),
+        );
         registry.register(
             "stuck_jobs",
             "Jobs that do not start, by reason; should be 0",
@@ -122,24 +153,29 @@ impl Metrics {
         registry.register("leader", "1 where this process holds the Lease", self.leader.clone());
         registry.register(
             "reconcile_seconds",
-            "How long a reconciliation took",
+            "How long it took to decide about an object",
             self.reconcile_seconds.clone(),
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of this program", version);
     }
 
-    /// Counts the Databases as they are now.
-    pub fn set_databases<'a>(&self, databases: impl Iterator<Item = &'a Database>) {
-        self.databases.clear();
-        for database in databases {
-            let ready =
-                database.status.as_ref().and_then(|status| Conditions::get(&status.conditions, READY));
+    /// Says how many Databases there are, by phase and by whether they are ready.
+    pub fn set_databases(&self, census: &BTreeMap<(Option<DatabasePhase>, bool), i64>) {
+        for ((phase, ready), count) in census {
             let labels = OfPhase {
-                phase: database.phase().map_or_else(|| "None".to_owned(), |phase| format!("{phase:?}")),
-                ready: ready.map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone()),
+                phase: phase.map_or_else(|| "None".to_owned(), |phase| format!("{phase:?}")),
+                ready: if *ready { "True" } else { "False" }.to_owned(),
             };
-            self.databases.get_or_create(&labels).inc();
+            self.databases.get_or_create(&labels).set(*count);
+        }
+    }
+
+    /// Says how many Jobs do not start, by reason.
+    pub fn set_stuck(&self, counts: &BTreeMap<&'static str, i64>) {
+        for reason in ["JobHasNoPod", "JobNotRunning"] {
+            let labels = Reason { reason: reason.to_owned() };
+            self.stuck_jobs.get_or_create(&labels).set(counts.get(reason).copied().unwrap_or_default());
         }
     }
 
@@ -152,6 +188,25 @@ impl Metrics {
             Err(_) => String::new(),
         }
     }
+}
+
+/// The labels of a decision.
+pub fn labels(decision: &Decision) -> OfDecision {
+    let (decision, reason) = match decision {
+        Decision::Launch(launch) => ("launch", launch.operation.as_str()),
+        Decision::Wait(Wait::Job { .. }) => ("wait", "job"),
+        Decision::Wait(Wait::Suspended) => ("wait", "suspended"),
+        Decision::Wait(Wait::Backoff { permanent: false, .. }) => ("wait", "backoff"),
+        Decision::Wait(Wait::Backoff { permanent: true, .. }) => ("wait", "permanent"),
+        Decision::Wait(Wait::Namespace) => ("wait", "namespace"),
+        Decision::Settled(Settled::Current { .. }) => ("settled", "current"),
+        Decision::Settled(Settled::NothingLeft) => ("settled", "nothing-left"),
+        Decision::Stuck(Stuck::Contradiction) => ("stuck", "contradiction"),
+        Decision::Stuck(Stuck::UnknownDriver) => ("stuck", "unknown-driver"),
+        Decision::Stuck(Stuck::NoPod { .. }) => ("stuck", "no-pod"),
+        Decision::Stuck(Stuck::NotRunning { .. }) => ("stuck", "not-running"),
+    };
+    OfDecision { decision: decision.to_owned(), reason: reason.to_owned() }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -17,9 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tracing::{debug, info};
 
-use crate::controller::Context;
 use crate::error::StartError;
 use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 
 /// How long a client may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,16 +28,21 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Health {
     /// Whether every object has been seen once.
     pub ready: AtomicBool,
+    /// Whether the watches are alive.
+    pub pulse: Arc<Pulse>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Where some of them are counted, once it exists.
-    pub context: Mutex<Weak<Context>>,
 }
 
 impl Health {
     fn answer(&self, path: &str) -> Response<Full<Bytes>> {
         match path {
-            "/healthz" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+            "/healthz" => match self.pulse.complaint() {
+                None => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
+                Some(complaint) => {
+                    text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{complaint}\n"))
+                }
+            },
             "/readyz" if self.ready.load(Ordering::Relaxed) => {
                 text(StatusCode::OK, "text/plain", "ok\n".to_owned())
             }
@@ -48,7 +52,6 @@ impl Health {
                 "has not seen every object yet\n".to_owned(),
             ),
             "/metrics" => {
-                self.count();
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 text(StatusCode::OK, kind, self.metrics.text())
             }
@@ -58,17 +61,6 @@ impl Health {
                 "there are /healthz, /readyz and /metrics\n".to_owned(),
             ),
         }
-    }
-
-    fn count(&self) {
-        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        let Some(context) = context else { return };
-        let databases = context.databases.state();
-        self.metrics.set_databases(databases.iter().map(AsRef::as_ref));
-        let load = context.world().load(&context.databases, &context.settings.namespace);
-        self.metrics.in_flight.set(i64::from(load.total()));
-        self.metrics.leader.set(i64::from(*context.leading.borrow()));
-        context.voice.count_stuck_jobs();
     }
 }
 
@@ -130,5 +122,7 @@ mod tests {
         );
         health.ready.store(true, Ordering::Relaxed);
         assert_eq!(status("/readyz"), 200);
+        drop(health.pulse.alive(crate::kind::Kind::Job));
+        assert_eq!(status("/healthz"), 500, "the watch of Jobs has ended");
     }
 }

@@ -1,134 +1,257 @@
-//! How many Jobs may run at once: in all, for one server, and that one namespace leaves room for the others.
+//! How many Jobs may be at work at once: in all and for one server, so that one namespace leaves room for the others and
+//! what does not run costs nobody else anything. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::seen::metadata::Uid;
 
 /// The caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Jobs in flight in all.
+    /// Jobs at work in all.
     pub total: u32,
-    /// Jobs in flight for one server.
+    /// Jobs at work for one server.
     pub per_server: u32,
 }
 
-/// Where a Job of a Database counts.
+/// How many Jobs of one namespace and image may be there that do not run: enough that a slow image does not hold up
+/// those behind, and few enough that the caps hold when it comes.
+pub const MOST_STARTING: u32 = 4;
+
+/// Where a Job counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The Database's namespace.
-    pub namespace: String,
-    /// The server, as [`server_key`](crate::job::build::server_key) spells it.
-    pub server: String,
+pub struct Lane {
+    /// The namespace of its object.
+    pub namespace: Arc<str>,
+    /// The server that it works on, or the store.
+    pub server: Arc<str>,
+    /// The image that it is to run.
+    pub image: Arc<str>,
 }
 
-/// The Jobs in flight.
-#[derive(Clone, Debug, Default)]
-pub struct Load {
+/// What a Job takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Where.
+    pub lane: Lane,
+    /// Whether it runs, or is so young that it may.
+    pub runs: bool,
+    /// Whether nobody asks for it.
+    pub unasked: bool,
+}
+
+/// The Jobs at work: at most one counts for each object.
+#[derive(Debug, Default)]
+pub struct Slots {
+    holds: BTreeMap<Uid, Hold>,
+    running: Counts,
+    starting: Counts,
+    unasked: u32,
+}
+
+/// Jobs, counted as they come and go.
+#[derive(Debug, Default)]
+struct Counts {
     total: u32,
-    by_namespace: BTreeMap<String, u32>,
-    by_server: BTreeMap<String, u32>,
-    by_place: BTreeMap<Place, u32>,
+    by_namespace: BTreeMap<Arc<str>, u32>,
+    by_server: BTreeMap<Arc<str>, u32>,
+    by_place: BTreeMap<(Arc<str>, Arc<str>), u32>,
+    by_image: BTreeMap<(Arc<str>, Arc<str>), u32>,
 }
 
-impl Load {
-    /// Counts one more.
-    pub fn add(&mut self, place: &Place) {
-        self.total += 1;
-        *self.by_namespace.entry(place.namespace.clone()).or_default() += 1;
-        *self.by_server.entry(place.server.clone()).or_default() += 1;
-        *self.by_place.entry(place.clone()).or_default() += 1;
+impl Slots {
+    /// Says what the object with that uid holds now. Answers whether that made room for somebody.
+    pub fn set(&mut self, uid: &Uid, hold: Option<Hold>) -> bool {
+        if self.holds.get(uid) == hold.as_ref() {
+            return false;
+        }
+        let before = self.holds.remove(uid);
+        if let Some(before) = &before {
+            self.count(before, false);
+        }
+        if let Some(hold) = hold {
+            self.count(&hold, true);
+            self.holds.insert(Arc::clone(uid), hold);
+        }
+        before.is_some()
     }
 
-    /// How many there are.
-    pub fn total(&self) -> u32 {
-        self.total
+    /// What the object with that uid holds.
+    pub fn held(&self, uid: &str) -> Option<&Hold> {
+        self.holds.get(uid)
     }
 
-    /// Whether one more fits.
-    pub fn has_room_for(&self, place: &Place, limits: &Limits) -> bool {
-        let count = |counts: Option<&u32>| counts.copied().unwrap_or_default();
-        fits(self.total, limits.total, count(self.by_namespace.get(&place.namespace)))
-            && fits(
-                count(self.by_server.get(&place.server)),
-                limits.per_server,
-                count(self.by_place.get(place)),
-            )
+    /// How many Jobs run, and how many do not yet.
+    pub fn totals(&self) -> (u32, u32) {
+        (self.running.total, self.starting.total)
     }
 
-    /// Which of those who wait, oldest first, have room now, together.
-    pub fn admit<'a, T>(
-        &self,
-        waiting: impl Iterator<Item = (&'a T, &'a Place)>,
-        limits: &Limits,
-    ) -> Vec<&'a T> {
-        let mut load = self.clone();
-        waiting
-            .filter(|(_, place)| {
-                let fits = load.has_room_for(place, limits);
-                if fits {
-                    load.add(place);
-                }
-                fits
-            })
-            .map(|(who, _)| who)
-            .collect()
+    /// How many Jobs of a namespace run.
+    pub fn in_namespace(&self, namespace: &str) -> u32 {
+        self.running.by_namespace.get(namespace).copied().unwrap_or_default()
+    }
+
+    /// Whether nobody has room.
+    pub fn is_full(&self, limits: Limits) -> bool {
+        self.running.total >= limits.total
+    }
+
+    /// Whether one more has room in `lane`.
+    ///
+    /// A Job that does not run takes no slot of other namespaces. In its own it counts as if it ran, for it may begin at
+    /// any moment. Where one of the same image does not run already, those of other namespaces count, too: what waits for
+    /// the same thing begins together.
+    pub fn has_room(&self, lane: &Lane, unasked: bool, limits: Limits) -> bool {
+        let Lane { namespace, server, image } = lane;
+        let (running, starting) = (&self.running, &self.starting);
+        let of = |counts: &BTreeMap<(Arc<str>, Arc<str>), u32>, key: &Arc<str>| {
+            counts.get(&(Arc::clone(namespace), Arc::clone(key))).copied().unwrap_or_default()
+        };
+        let one =
+            |counts: &BTreeMap<Arc<str>, u32>, key: &Arc<str>| counts.get(key).copied().unwrap_or_default();
+        let alike = of(&starting.by_image, image);
+        if alike >= MOST_STARTING || (unasked && self.unasked >= limits.unasked()) {
+            return false;
+        }
+        let (own, own_here) = (one(&starting.by_namespace, namespace), of(&starting.by_place, server));
+        let (waiting, waiting_here) =
+            if alike == 0 { (own, own_here) } else { (starting.total, one(&starting.by_server, server)) };
+        let in_namespace = one(&running.by_namespace, namespace) + own;
+        let in_namespace_here = of(&running.by_place, server) + own_here;
+        fits(running.total + waiting, limits.total, in_namespace)
+            && fits(one(&running.by_server, server) + waiting_here, limits.per_server, in_namespace_here)
+    }
+
+    fn count(&mut self, hold: &Hold, comes: bool) {
+        let counts = if hold.runs { &mut self.running } else { &mut self.starting };
+        let Lane { namespace, server, image } = &hold.lane;
+        let (namespace, server, image) = (Arc::clone(namespace), Arc::clone(server), Arc::clone(image));
+        change(&mut counts.total, comes);
+        change_in(&mut counts.by_place, (Arc::clone(&namespace), Arc::clone(&server)), comes);
+        change_in(&mut counts.by_image, (Arc::clone(&namespace), image), comes);
+        change_in(&mut counts.by_namespace, namespace, comes);
+        change_in(&mut counts.by_server, server, comes);
+        if hold.unasked {
+            change(&mut self.unasked, comes);
+        }
     }
 }
 
-/// The last slot of a cap is open only to a namespace that has none in flight under it, so that a storm in one
-/// namespace cannot shut out another.
-fn fits(in_flight: u32, cap: u32, own: u32) -> bool {
-    in_flight < cap && (in_flight + 1 < cap || own == 0)
+impl Limits {
+    /// How many Jobs may run that nobody asks for.
+    pub fn unasked(&self) -> u32 {
+        (self.total / 10).max(1)
+    }
+}
+
+/// The last slot of a cap is open only to a namespace that has none under it, so that a storm in one namespace cannot
+/// shut out another.
+fn fits(taken: u32, cap: u32, own: u32) -> bool {
+    taken < cap && (taken + 1 < cap || own == 0)
+}
+
+fn change(count: &mut u32, comes: bool) {
+    *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+}
+
+fn change_in<K: Ord>(counts: &mut BTreeMap<K, u32>, key: K, comes: bool) {
+    let count = counts.entry(key);
+    match count {
+        std::collections::btree_map::Entry::Vacant(entry) => {
+            if comes {
+                entry.insert(1);
+            }
+        }
+        std::collections::btree_map::Entry::Occupied(mut entry) => {
+            change(entry.get_mut(), comes);
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn place(namespace: &str, server: &str) -> Place {
-        Place { namespace: namespace.into(), server: server.into() }
+    fn lane(namespace: &str, server: &str) -> Lane {
+        Lane { namespace: namespace.into(), server: server.into(), image: "img".into() }
     }
 
-    fn load(places: &[(&str, &str)]) -> Load {
-        let mut load = Load::default();
-        for (namespace, server) in places {
-            load.add(&place(namespace, server));
+    fn slots(running: &[(&str, &str)], starting: &[(&str, &str)]) -> Slots {
+        let mut slots = Slots::default();
+        let all = running.iter().map(|at| (at, true)).chain(starting.iter().map(|at| (at, false)));
+        for (index, ((namespace, server), runs)) in all.enumerate() {
+            let hold = Hold { lane: lane(namespace, server), runs, unasked: false };
+            assert!(!slots.set(&index.to_string().into(), Some(hold)));
         }
-        load
+        slots
+    }
+
+    fn has_room(slots: &Slots, at: (&str, &str), total: u32, per_server: u32) -> bool {
+        slots.has_room(&lane(at.0, at.1), false, Limits { total, per_server })
     }
 
     #[test]
     fn one_namespace_cannot_take_the_last_slot() {
-        let limits = Limits { total: 3, per_server: 100 };
-        let storm = load(&[("a", "s"), ("a", "s")]);
-        assert!(!storm.has_room_for(&place("a", "s"), &limits));
-        assert!(storm.has_room_for(&place("b", "s"), &limits));
-        let full = load(&[("a", "s"), ("a", "s"), ("b", "s")]);
-        assert!(!full.has_room_for(&place("c", "s"), &limits));
+        let storm = slots(&[("a", "s"), ("a", "s")], &[]);
+        assert!(!has_room(&storm, ("a", "s"), 3, 100));
+        assert!(has_room(&storm, ("b", "s"), 3, 100));
+        let full = slots(&[("a", "s"), ("a", "s"), ("b", "s")], &[]);
+        assert!(!has_room(&full, ("c", "s"), 3, 100));
     }
 
     #[test]
     fn the_same_holds_for_each_server() {
-        let limits = Limits { total: 100, per_server: 2 };
-        let storm = load(&[("a", "one"), ("b", "two")]);
-        assert!(!storm.has_room_for(&place("a", "one"), &limits));
-        assert!(storm.has_room_for(&place("b", "one"), &limits));
-        assert!(storm.has_room_for(&place("a", "two"), &limits));
+        let storm = slots(&[("a", "one"), ("b", "two")], &[]);
+        assert!(!has_room(&storm, ("a", "one"), 100, 2));
+        assert!(has_room(&storm, ("b", "one"), 100, 2));
+        assert!(has_room(&storm, ("a", "two"), 100, 2));
     }
 
     #[test]
     fn a_cap_of_one_is_usable_and_a_cap_of_none_stops_all() {
-        let one = Limits { total: 1, per_server: 1 };
-        assert!(Load::default().has_room_for(&place("a", "s"), &one));
-        assert!(!load(&[("a", "s")]).has_room_for(&place("b", "t"), &one));
-        assert!(!Load::default().has_room_for(&place("a", "s"), &Limits { total: 0, per_server: 1 }));
+        assert!(has_room(&Slots::default(), ("a", "s"), 1, 1));
+        assert!(!has_room(&slots(&[("a", "s")], &[]), ("b", "t"), 1, 1));
+        assert!(!has_room(&Slots::default(), ("a", "s"), 0, 1));
     }
 
     #[test]
-    fn those_who_wait_are_admitted_oldest_first_and_only_as_many_as_fit() {
-        let limits = Limits { total: 4, per_server: 4 };
-        let waiting =
-            [(1, place("a", "s")), (2, place("a", "s")), (3, place("a", "s")), (4, place("b", "s"))];
-        let admitted = load(&[("a", "s")]).admit(waiting.iter().map(|(who, place)| (who, place)), &limits);
-        assert_eq!(admitted, [&1, &2, &4]);
+    fn what_does_not_run_takes_no_slot_of_others_and_a_handful_in_its_own_namespace() {
+        let stuck = slots(&[], &[("a", "s"); 4]);
+        assert!(!has_room(&stuck, ("a", "s"), 50, 50), "four of one namespace and image do not run");
+        assert!(has_room(&stuck, ("b", "s"), 2, 2), "others do not notice");
+        let three = slots(&[], &[("a", "s"); 3]);
+        assert!(has_room(&three, ("a", "s"), 50, 50));
+        assert!(!has_room(&three, ("a", "s"), 50, 4), "if they began now, its own cap would not hold");
+        assert!(!has_room(&three, ("a", "t"), 4, 50));
+    }
+
+    #[test]
+    fn a_job_that_begins_or_ends_is_counted_where_it_is() {
+        let mut slots = slots(&[("a", "s")], &[("a", "s")]);
+        assert_eq!(slots.totals(), (1, 1));
+        let runs = Hold { lane: lane("a", "s"), runs: true, unasked: false };
+        assert!(slots.set(&"1".into(), Some(runs.clone())));
+        assert!(!slots.set(&"1".into(), Some(runs)), "nothing has changed");
+        assert_eq!((slots.totals(), slots.in_namespace("a")), ((2, 0), 2));
+        assert!(slots.set(&"0".into(), None) && slots.set(&"1".into(), None));
+        assert_eq!(slots.totals(), (0, 0));
+        assert!(slots.running.by_place.is_empty() && slots.starting.by_image.is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn what_nobody_asks_for_has_a_tenth() {
+        let limits = Limits { total: 30, per_server: 30 };
+        let mut slots = Slots::default();
+        for index in 0..3 {
+            assert!(slots.has_room(&lane("a", "s"), true, limits));
+            let hold = Hold { lane: lane("a", "s"), runs: true, unasked: true };
+            slots.set(&index.to_string().into(), Some(hold));
+        }
+        assert!(!slots.has_room(&lane("b", "t"), true, limits));
+        assert!(slots.has_room(&lane("b", "t"), false, limits));
     }
 }

@@ -1,101 +1,105 @@
 //! What a Job works on. Pure.
 
-use api::{Backup, Database};
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
+use std::sync::Arc;
 
-use crate::job::build::server_key;
-use crate::seen::requests::store_key;
-use crate::slots::Place;
+use api::Operation;
+use k8s_openapi::api::core::v1::ObjectReference;
+
+use crate::decision::Wish;
+use crate::seen::backup::KnownBackup;
+use crate::seen::database::KnownDatabase;
 
 /// An object that a finalizer of ours guards, and that a Job works on.
 #[derive(Clone, Copy, Debug)]
-pub enum Guarded<'a> {
+pub enum Subject<'a> {
     /// A Database, whatever its Job does.
-    Database(&'a Database),
+    Database(&'a KnownDatabase),
     /// A Backup that is let go. Its Database may be gone.
-    Backup(&'a Backup),
+    Backup(&'a KnownBackup),
 }
 
-impl<'a> From<&'a Database> for Guarded<'a> {
-    fn from(database: &'a Database) -> Self {
-        Self::Database(database)
-    }
-}
-
-impl<'a> From<&'a Backup> for Guarded<'a> {
-    fn from(backup: &'a Backup) -> Self {
-        Self::Backup(backup)
-    }
-}
-
-impl<'a> Guarded<'a> {
-    /// Its metadata.
-    pub fn metadata(self) -> &'a ObjectMeta {
+impl<'a> Subject<'a> {
+    pub fn uid(self) -> &'a Arc<str> {
         match self {
-            Self::Database(database) => &database.metadata,
-            Self::Backup(backup) => &backup.metadata,
+            Self::Database(database) => &database.uid,
+            Self::Backup(backup) => &backup.uid,
         }
     }
 
-    /// Its name.
-    pub fn name(self) -> &'a str {
-        self.metadata().name.as_deref().unwrap_or_default()
+    pub fn namespace(self) -> &'a Arc<str> {
+        match self {
+            Self::Database(database) => &database.namespace,
+            Self::Backup(backup) => &backup.namespace,
+        }
     }
 
-    /// Its uid.
-    pub fn uid(self) -> &'a str {
-        self.metadata().uid.as_deref().unwrap_or_default()
+    pub fn name(self) -> &'a Arc<str> {
+        match self {
+            Self::Database(database) => &database.name,
+            Self::Backup(backup) => &backup.name,
+        }
     }
 
-    /// Its namespace.
-    pub fn namespace(self) -> &'a str {
-        self.metadata().namespace.as_deref().unwrap_or_default()
-    }
-
-    /// Its generation.
     pub fn generation(self) -> i64 {
-        self.metadata().generation.unwrap_or_default()
+        match self {
+            Self::Database(database) => database.generation,
+            Self::Backup(backup) => backup.generation,
+        }
     }
 
-    /// The value of an annotation.
-    pub fn annotation(self, name: &str) -> Option<&'a str> {
-        self.metadata().annotations.as_ref()?.get(name).map(String::as_str)
+    /// What is wished for by its annotations: an attempt, a repair.
+    pub fn wishes(self) -> (Option<Wish>, Option<Wish>) {
+        match self {
+            Self::Database(database) => (database.retry, database.reconcile),
+            Self::Backup(backup) => (backup.retry, None),
+        }
     }
 
     /// The name of the Database that it is or is about.
-    pub fn database(self) -> &'a str {
+    pub fn database(self) -> &'a Arc<str> {
         match self {
-            Self::Database(_) => self.name(),
-            Self::Backup(backup) => &backup.spec.database,
+            Self::Database(database) => &database.name,
+            Self::Backup(backup) => &backup.database,
         }
     }
 
     /// The name of the `Driver` that works on it.
-    pub fn driver(self) -> &'a str {
+    pub fn driver(self) -> &'a Arc<str> {
         match self {
-            Self::Database(database) => &database.spec.driver,
-            Self::Backup(backup) => {
-                backup.status.as_ref().and_then(|status| status.driver.as_deref()).unwrap_or_default()
-            }
+            Self::Database(database) => &database.driver,
+            Self::Backup(backup) => &backup.driver,
         }
     }
 
-    /// Where a Job of it counts: on the server, or in the store.
-    pub fn place(self) -> Place {
-        let server = match self {
-            Self::Database(database) => server_key(database),
-            Self::Backup(backup) => store_key(backup.location().map(|location| &location.s3)),
-        };
-        Place { namespace: self.namespace().to_owned(), server }
+    /// Where its Jobs count: the server, or the store.
+    pub fn server(self) -> Arc<str> {
+        match self {
+            Self::Database(database) => Arc::clone(&database.server),
+            Self::Backup(backup) => backup.server(),
+        }
+    }
+
+    /// Whether its Job for that operation moves rows.
+    pub fn moves_data(self, operation: Operation) -> bool {
+        match self {
+            Self::Database(database) => database.moves_data(operation),
+            Self::Backup(_) => false,
+        }
     }
 
     /// What an Event is about.
     pub fn reference(self) -> ObjectReference {
-        match self {
-            Self::Database(database) => database.object_ref(&()),
-            Self::Backup(backup) => backup.object_ref(&()),
+        let kind = match self {
+            Self::Database(_) => "Database",
+            Self::Backup(_) => "Backup",
+        };
+        ObjectReference {
+            api_version: Some(format!("{}/v1alpha1", api::GROUP)),
+            kind: Some(kind.to_owned()),
+            name: Some(self.name().to_string()),
+            namespace: Some(self.namespace().to_string()),
+            uid: Some(self.uid().to_string()),
+            ..ObjectReference::default()
         }
     }
 }

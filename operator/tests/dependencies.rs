@@ -44,6 +44,6 @@ fn the_operator_links_no_database_client_and_no_object_store() {
 
 #[test]
 fn a_driver_links_no_controller() {
-    assert_without("db-operator-driver-postgresql", &["kube-runtime", "kube-lease-manager", "db-operator"]);
+    assert_without("db-operator-driver-postgresql", &["kube-runtime", "db-operator"]);
     assert_without("db-operator-driver-postgresql", &OTHER_TLS);
 }

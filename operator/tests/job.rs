@@ -5,12 +5,16 @@
 use std::path::PathBuf;
 
 use api::Operation;
-use api::{Backup, Database, DriverRegistration};
-use db_operator::database::decide::Launch;
-use db_operator::database::facts::Request;
-use db_operator::job::build::{JobName, Settings, StoreKeys, Subject, build, server_key};
-use db_operator::seen::jobs::KnownJob;
-use db_operator::subject::Guarded;
+use db_operator::decision::{Launch, Request, Wish};
+use db_operator::job::build::build;
+use db_operator::job::parts::{Settings, StoreKeys, Worker};
+use db_operator::job_name::{JobName, Series};
+use db_operator::seen::database::KnownDatabase;
+use db_operator::seen::driver::KnownDriver;
+use db_operator::seen::job::KnownJob;
+use db_operator::seen::references::{Authorities, KeyReference, StoreReferences};
+use db_operator::seen::request::{KnownRequest, SeenBackup};
+use db_operator::subject::Subject;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {
@@ -18,24 +22,24 @@ fn settings() -> Settings {
         namespace: "platform".into(),
         cluster_id: "c-1".into(),
         release_service_account: "let-go".into(),
+        release_image: "registry.example/db-operator:1".into(),
         log_format: "json",
     }
 }
 
 fn keys() -> StoreKeys {
-    let key = |key: &str| json!({"valueFrom": {"secretKeyRef": {"name": "bucket", "key": key}}});
+    let key = |name: &str, key: &str| KeyReference { name: name.into(), key: key.into() };
     StoreKeys {
-        credentials: serde_json::from_value(
-            json!({"accessKeyId": {"value": "AKIA"}, "secretAccessKey": key("secret")}),
-        )
-        .unwrap(),
-        ca: serde_json::from_value(json!({"configMapKeyRef": {"name": "authorities", "key": "store.crt"}}))
-            .unwrap(),
-        decryption_key: serde_json::from_value(key("age")).unwrap(),
+        store: StoreReferences {
+            secret_access_key: Some(key("bucket", "secret")),
+            authorities: Some(Authorities::ConfigMap(key("authorities", "store.crt"))),
+            ..StoreReferences::default()
+        },
+        decryption_key: Some(key("bucket", "age")),
     }
 }
 
-fn database(change: impl FnOnce(&mut Value)) -> Database {
+fn database(change: impl FnOnce(&mut Value)) -> KnownDatabase {
     let mut value = json!({
         "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
         "metadata": {
@@ -58,34 +62,36 @@ fn database(change: impl FnOnce(&mut Value)) -> Database {
     serde_json::from_value(value).unwrap()
 }
 
-fn deleted_backup() -> Backup {
-    serde_json::from_value(json!({
+fn deleted_backup() -> KnownRequest {
+    let backup = json!({
         "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup",
         "metadata": {
             "name": "nightly", "namespace": "shop", "uid": "0b7e1c7e-0000-4000-8000-000000000009", "generation": 3,
-            "annotations": {"db.isotoma.com/retry": "monday"},
+            "annotations": {"db.isotoma.com/retry": "monday"}, "deletionTimestamp": "2026-01-01T00:00:00Z",
         },
         "spec": {"database": "orders", "deletionPolicy": "Delete"},
         "status": {"driver": "engine", "location": {
             "path": "shop/orders/0b7e1c7e-0000-4000-8000-000000000009",
             "s3": {"region": "eu-west-1", "bucket": "backups", "endpoint": "https://S3.example"},
         }},
-    }))
-    .unwrap()
+    });
+    let SeenBackup(known) = serde_json::from_value(backup).unwrap();
+    known
 }
 
-fn driver(spec: &Value) -> DriverRegistration {
+fn driver(spec: &Value) -> KnownDriver {
     serde_json::from_value(json!({
-        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver", "metadata": {"name": "engine"}, "spec": spec,
+        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Driver",
+        "metadata": {"name": "engine", "uid": "d-1", "generation": 5}, "spec": spec,
     }))
     .unwrap()
 }
 
-fn plain() -> DriverRegistration {
+fn plain() -> KnownDriver {
     driver(&json!({"image": "registry.example/engine:1"}))
 }
 
-fn with_everything() -> DriverRegistration {
+fn with_everything() -> KnownDriver {
     driver(&json!({
         "image": "registry.example/engine:1", "backupImage": "registry.example/engine-backup:1", "imagePullPolicy": "Always", "command": ["/engine"], "args": ["-v"],
         "serviceAccountName": "worker", "activeDeadlineSeconds": 90,
@@ -103,25 +109,32 @@ fn with_everything() -> DriverRegistration {
     }))
 }
 
-fn job(database: &Database, driver: &DriverRegistration, operation: Operation) -> Value {
+fn launch(operation: Operation) -> Launch {
     let request = matches!(operation, Operation::Backup | Operation::Restore).then(|| Request {
         operation,
-        name: "nightly".to_owned(),
-        uid: "b-1".to_owned(),
-        retry: Some("tuesday".to_owned()),
+        name: "nightly".into(),
+        uid: "b-1".into(),
+        retry: Some(Wish::of("tuesday")),
         source: None,
     });
+    let source = (operation == Operation::Restore).then(|| "b-9".into());
+    Launch { operation, request, source, attempt: 2, after_lost_work: false, unasked: false }
+}
+
+fn job(database: &KnownDatabase, driver: &KnownDriver, operation: Operation) -> Value {
     let backup = deleted_backup();
-    let object =
-        if operation == Operation::DeleteBackup { Guarded::from(&backup) } else { Guarded::from(database) };
-    let source = (operation == Operation::Restore).then(|| "b-9".to_owned());
-    let launch = Launch { operation, request, source, attempt: 2, after_lost_work: false };
-    // Whoever deletes a backup need not read it.
+    let subject = match (operation, &backup.deletion) {
+        (Operation::DeleteBackup, Some(backup)) => Subject::Backup(backup),
+        _ => Subject::Database(database),
+    };
+    // Whoever deletes a backup need not read it, and whoever lets an object go needs nothing at all.
     let keys = match operation {
         Operation::DeleteBackup => StoreKeys { decryption_key: None, ..keys() },
+        Operation::Release => StoreKeys::default(),
         _ => keys(),
     };
-    serde_json::to_value(build(object, driver, &launch, &keys, &settings())).unwrap()
+    let worker = if operation == Operation::Release { Worker::Release } else { Worker::Driver(driver) };
+    serde_json::to_value(build(subject, worker, &launch(operation), &keys, &settings())).unwrap()
 }
 
 fn assert_golden(name: &str, job: &Value) {
@@ -157,11 +170,14 @@ fn release_runs_with_us_and_has_no_credentials() {
 
 #[test]
 fn the_release_of_a_backup_names_it_and_has_no_credentials() {
-    let (backup, launch) = (deleted_backup(), Launch::RELEASE);
-    let job = build(&backup, &plain(), &launch, &StoreKeys::default(), &settings());
+    let backup = deleted_backup();
+    let subject = Subject::Backup(backup.deletion.as_deref().unwrap());
+    let job =
+        build(subject, Worker::Release, &launch(Operation::Release), &StoreKeys::default(), &settings());
     let job = serde_json::to_value(job).unwrap();
     let text = job.to_string();
     assert_eq!(job["metadata"]["namespace"], "platform");
+    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["command"], json!(["/db-operator-release"]));
     assert!(text.contains(r#"{"name":"DB_OPERATOR_BACKUP","value":"nightly"}"#), "{text}");
     assert!(!text.contains("secretKeyRef"), "{text}");
 }
@@ -177,7 +193,9 @@ fn what_deletes_a_backup_has_the_stores_key_and_not_the_servers() {
         text.contains("DB_OPERATOR_S3_SECRET_ACCESS_KEY") && !text.contains("DB_OPERATOR_ADMIN"),
         "{text}"
     );
-    assert_eq!(job["metadata"]["annotations"]["db.isotoma.com/server"], "https://s3.example");
+    let backup = deleted_backup();
+    let subject = Subject::Backup(backup.deletion.as_deref().unwrap());
+    assert_eq!(&*subject.server(), "https://s3.example", "that is where it counts");
 }
 
 #[test]
@@ -188,7 +206,10 @@ fn the_backup_or_restore_that_a_run_works_on_is_named() {
         let text = job(&database(|_| {}), &plain(), operation).to_string();
         assert!(text.contains(&format!(r#"{{"name":"{name}","value":"nightly"}}"#)), "{text}");
         assert!(text.contains(r#"{"name":"DB_OPERATOR_REQUEST_UID","value":"b-1"}"#), "{text}");
-        assert!(text.contains(r#""db.isotoma.com/retry":"tuesday""#), "{text}");
+        assert!(
+            text.contains(&format!(r#""db.isotoma.com/retry-wish":"{}""#, Wish::of("tuesday"))),
+            "{text}"
+        );
     }
 }
 
@@ -229,18 +250,71 @@ fn no_clear_password_is_in_a_job() {
 fn a_job_is_read_back_as_what_was_launched() {
     for operation in Operation::ALL {
         let mut value = job(&database(|_| {}), &plain(), operation);
-        value["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let known = KnownJob::of(&serde_json::from_value(value).unwrap()).unwrap();
-        assert_eq!((known.operation, known.generation, known.attempt), (operation, 3, 2));
-        assert_eq!((known.database.as_str(), known.database_namespace.as_str()), ("orders", "shop"));
+        value["metadata"]["uid"] = json!("j-1");
+        let text = value.to_string();
+        let job = serde_json::from_str::<k8s_openapi::api::batch::v1::Job>(&text).unwrap();
+        let known = KnownJob::try_from(&job).unwrap();
+        assert_eq!((known.operation(), known.generation), (operation, 3));
         let of_request = matches!(operation, Operation::Backup | Operation::Restore);
-        assert_eq!(known.retry.as_deref(), Some(if of_request { "tuesday" } else { "monday" }));
+        assert_eq!(known.wishes.retry, Some(Wish::of(if of_request { "tuesday" } else { "monday" })));
         assert_eq!(known.request.as_deref(), of_request.then_some("b-1"));
-        assert_eq!(known.source.as_deref(), (operation == Operation::Restore).then_some("b-9"));
-        let name: JobName = known.name.parse().unwrap();
-        let subject = if of_request { Subject::request("b-1") } else { Subject::Generation(3) };
-        assert_eq!(name, JobName { operation, subject, attempt: 2 });
+        assert_eq!(known.wishes.source.as_deref(), (operation == Operation::Restore).then_some("b-9"));
+        assert_eq!(known.driver.as_deref(), (operation != Operation::Release).then_some("d-1/5"));
+        let series = if of_request { Series::of_request("b-1") } else { Series::Generation(3) };
+        assert_eq!(known.named, JobName { operation, series, attempt: 2 });
     }
+}
+
+/// What an admission policy holds together: a value that the kubelet injects, and which key that is.
+#[test]
+fn beside_each_secret_stands_which_key_it_is() {
+    let mut injected = 0;
+    for operation in Operation::ALL {
+        let job = job(&database(|_| {}), &with_everything(), operation);
+        let variables = job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let literal = |name: &str| {
+            variables.iter().find(|variable| variable["name"] == name).map(|variable| &variable["value"])
+        };
+        for variable in variables.iter().filter(|variable| variable.get("valueFrom").is_some()) {
+            let name = variable["name"].as_str().unwrap();
+            let from = &variable["valueFrom"];
+            let expected = match (from.get("secretKeyRef"), from.get("configMapKeyRef")) {
+                (Some(key), None) => format!("{}/{}", text(&key["name"]), text(&key["key"])),
+                (None, Some(key)) => format!("configmap/{}/{}", text(&key["name"]), text(&key["key"])),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(literal(&format!("{name}_FROM")), Some(&json!(expected)), "{operation}: {name}");
+            injected += 1;
+        }
+    }
+    assert!(injected > 15, "{injected} were met");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[test]
+fn a_database_is_found_by_its_name_in_the_labels_of_its_jobs() {
+    let name = |name: &str| {
+        let database = database(|value| value["metadata"]["name"] = json!(name));
+        let labels = job(&database, &plain(), Operation::Create)["metadata"]["labels"].clone();
+        assert_eq!(labels["db.isotoma.com/namespace"], "shop");
+        text(&labels["db.isotoma.com/database"]).to_owned()
+    };
+    assert_eq!(name("orders"), "orders");
+    let (one, two) = (name(&format!("{}a", "x".repeat(200))), name(&format!("{}b", "x".repeat(200))));
+    assert!(one.len() <= 63 && one != two, "{one} and {two}");
+}
+
+#[test]
+fn which_user_runs_it_is_left_to_the_image_and_the_platform() {
+    // A number would shut out the platforms that give each namespace its own, such as OpenShift.
+    let job = job(&database(|_| {}), &plain(), Operation::Create).to_string();
+    for number in ["runAsUser", "runAsGroup", "fsGroup"] {
+        assert!(!job.contains(number), "{number}");
+    }
+    assert!(job.contains("\"runAsNonRoot\":true"));
 }
 
 #[test]
@@ -256,12 +330,12 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
             // A change a second for three centuries; an attempt each half hour for half of one.
             (uids[1], 9_999_999_999, 999_999),
         ] {
-            let subject = if matches!(operation, Operation::Backup | Operation::Restore) {
-                Subject::request(&generation.to_string())
+            let series = if matches!(operation, Operation::Backup | Operation::Restore) {
+                Series::of_request(&generation.to_string())
             } else {
-                Subject::Generation(generation)
+                Series::Generation(generation)
             };
-            let job = JobName { operation, subject, attempt };
+            let job = JobName { operation, series, attempt };
             let name = job.with_uid(uid);
             // A pod's name adds a dash and five characters.
             assert!(name.len() + 6 <= 63, "{name} has {} characters", name.len());
@@ -273,7 +347,7 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
     let former =
         [("dbo-final-a-3-2", Operation::BackupBeforeDelete), ("dbo-purge-a-3-2", Operation::DeleteBackup)];
     for (name, operation) in former {
-        let job = JobName { operation, subject: Subject::Generation(3), attempt: 2 };
+        let job = JobName { operation, series: Series::Generation(3), attempt: 2 };
         assert_eq!(name.parse(), Ok(job), "an earlier release made it");
     }
     for foreign in
@@ -285,14 +359,14 @@ fn names_fit_and_differ_in_whatever_a_run_differs_in() {
 
 #[test]
 fn servers_count_the_same_however_they_are_spelled() {
-    let key = |connect: Value| server_key(&database(|value| value["spec"]["connect"] = connect));
+    let server = |connect: Value| database(|value| value["spec"]["connect"] = connect).server.to_string();
     let spellings = [
         json!({"host": "DB.Example", "port": 5432}),
         json!({"host": "db.example", "port": "5432"}),
         json!({"host": "db.example"}),
     ];
     for spelling in spellings {
-        assert_eq!(key(spelling.clone()), "db.example", "{spelling}");
+        assert_eq!(server(spelling.clone()), "db.example", "{spelling}");
     }
-    assert_ne!(key(json!({"host": "db2.example"})), "db.example");
+    assert_ne!(server(json!({"host": "db2.example"})), "db.example");
 }

@@ -4,15 +4,17 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::DatabasePhase;
 use api::Operation;
 use api::lifecycle::{Intent, Needed, needed};
-use db_operator::database::decide::{Decision, Settled, Stuck, Wait, decide};
-use db_operator::database::facts::{Facts, JobFact, Progress, Registered, Request, Wishes};
-use db_operator::job::build::{JobName, Subject};
-use db_operator::seen::jobs::Pods;
+use db_operator::attempts::{Failed, JobFact, JobProgress, Pods, Wishes};
+use db_operator::database::decide::decide;
+use db_operator::database::facts::Facts;
+use db_operator::decision::{Decision, Request, Settled, Stuck, Wait, Wish};
+use db_operator::job_name::{JobName, Series};
 
 const GENERATION: i64 = 2;
 
@@ -24,15 +26,16 @@ fn name(phase: Option<DatabasePhase>) -> String {
     phase.map_or_else(|| "(none)".to_owned(), |phase| format!("{phase:?}"))
 }
 
-fn job(operation: Operation, progress: Progress) -> JobFact {
+fn job(operation: Operation, progress: JobProgress) -> JobFact {
     JobFact {
-        name: "job".to_owned(),
+        name: "job".into(),
         operation,
         generation: GENERATION,
         request: None,
         attempt: 1,
         wishes: Wishes::default(),
-        image: "img:1".to_owned(),
+        image: "img:1".into(),
+        outdated: false,
         recorded: false,
         progress,
     }
@@ -42,12 +45,13 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn active(pods: Pods, age: u64) -> Progress {
-    Progress::Active { age: seconds(age), pods }
+fn active(pods: Pods, age: u64) -> JobProgress {
+    JobProgress::Active { age: seconds(age), pods }
 }
 
-fn failed(permanent: bool, age: u64) -> Progress {
-    Progress::Failed { permanent, age: seconds(age) }
+fn failed(permanent: bool, age: u64) -> JobProgress {
+    let why = if permanent { Failed::Permanent } else { Failed::Error };
+    JobProgress::Failed { why, age: seconds(age) }
 }
 
 fn cell(decision: &Decision) -> String {
@@ -60,11 +64,10 @@ fn cell(decision: &Decision) -> String {
         Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended) => "wait".to_owned(),
         Decision::Wait(Wait::Job { look_in: Some(left) }) => format!("wait, look in {left:?}"),
         Decision::Wait(Wait::Backoff { left, .. }) => format!("wait {left:?}"),
-        Decision::Wait(Wait::Slot) => "wait for a slot".to_owned(),
+        Decision::Wait(Wait::Namespace) => "wait for its end".to_owned(),
         Decision::Settled(Settled::Current { .. } | Settled::NothingLeft) => "-".to_owned(),
         Decision::Stuck(Stuck::Contradiction) => "CONTRADICTION".to_owned(),
-        Decision::Stuck(Stuck::UnknownDriver { probe: false }) => "UNKNOWN DRIVER".to_owned(),
-        Decision::Stuck(Stuck::UnknownDriver { probe: true }) => "UNKNOWN, probe".to_owned(),
+        Decision::Stuck(Stuck::UnknownDriver) => "UNKNOWN DRIVER".to_owned(),
         Decision::Stuck(Stuck::NoPod { .. }) => "NO POD".to_owned(),
         Decision::Stuck(Stuck::NotRunning { .. }) => "NOT RUNNING".to_owned(),
     }
@@ -81,16 +84,18 @@ fn facts(phase: Option<DatabasePhase>, intent: Intent) -> Facts {
         verify_in: None,
         generation: GENERATION,
         wishes: Wishes::default(),
-        driver: Registered::Named,
+        registered: true,
+        terminating: false,
         completed: None,
         request: begun(phase),
         waiting: Vec::new(),
         jobs: Vec::new(),
+        spent: Vec::new(),
     }
 }
 
 fn request(operation: Operation) -> Request {
-    Request { operation, name: "request".to_owned(), uid: "u-1".to_owned(), retry: None, source: None }
+    Request { operation, name: "request".into(), uid: "u-1".into(), retry: None, source: None }
 }
 
 /// What a real object in that phase is about.
@@ -130,17 +135,18 @@ fn section(text: &mut String, title: &str, change: impl Fn(&mut Facts)) {
 fn due(facts: &Facts) -> Option<Operation> {
     let requested = facts.request.as_ref().map(|request| request.operation);
     match needed(facts.phase, facts.intent, facts.current, facts.guarded, facts.was_created, requested) {
+        Needed::Run(_) if facts.terminating => Some(Operation::Release),
         Needed::Run(operation) => Some(operation),
         Needed::Nothing | Needed::Contradiction => None,
     }
 }
 
-fn with_due_job(progress: Progress, change: impl Fn(&mut Facts, &mut JobFact)) -> impl Fn(&mut Facts) {
+fn with_due_job(progress: JobProgress, change: impl Fn(&mut Facts, &mut JobFact)) -> impl Fn(&mut Facts) {
     move |facts| {
         if let Some(operation) = due(facts) {
             let mut job = job(operation, progress);
             let request = facts.request.as_ref().filter(|request| request.operation == operation);
-            job.request = request.map(|request| request.uid.clone());
+            job.request = request.map(|request| Arc::clone(&request.uid));
             change(facts, &mut job);
             facts.jobs.push(job);
         }
@@ -150,11 +156,11 @@ fn with_due_job(progress: Progress, change: impl Fn(&mut Facts, &mut JobFact)) -
 fn recorded(facts: &mut Facts, job: &mut JobFact) {
     job.recorded = true;
     let (operation, attempt) = (job.operation, job.attempt);
-    let subject = match &job.request {
-        Some(uid) => Subject::request(uid),
-        None => Subject::Generation(GENERATION),
+    let series = match &job.request {
+        Some(uid) => Series::of_request(uid),
+        None => Series::Generation(GENERATION),
     };
-    facts.completed = Some(JobName { operation, subject, attempt });
+    facts.completed = Some(JobName { operation, series, attempt });
 }
 
 fn table() -> String {
@@ -191,12 +197,21 @@ fn without_jobs(text: &mut String) {
     section(text, "No Job; it was complete once, whatever the phase says", |facts| {
         facts.was_created = true;
     });
-    section(
-        text,
-        "No Job; its driver is not registered, others are (probe: whether its namespace is terminating)",
-        |facts| facts.driver = Registered::Others,
-    );
-    section(text, "No Job; no driver is registered", |facts| facts.driver = Registered::None);
+    section(text, "No Job; its driver is not registered", |facts| facts.registered = false);
+    section(text, "No Job; its namespace is terminating", |facts| facts.terminating = true);
+    section(text, "No Job; its namespace is terminating, and its driver is not registered", |facts| {
+        facts.terminating = true;
+        facts.registered = false;
+    });
+    section(text, "No Job; verified as it is now asked for, and it is time to verify it again", |facts| {
+        facts.current = true;
+        facts.verify_in = Some(Duration::ZERO);
+    });
+    section(text, "No Job; it is time to verify it again, and a Backup waits", |facts| {
+        facts.current = true;
+        facts.verify_in = Some(Duration::ZERO);
+        facts.request.get_or_insert_with(|| request(Operation::Backup));
+    });
 }
 
 fn with_active_jobs(text: &mut String) {
@@ -216,21 +231,27 @@ fn with_active_jobs(text: &mut String) {
     section(text, "A backup-before-delete Job is at work", |facts| {
         facts.jobs.push(job(Operation::BackupBeforeDelete, active(Pods::Ran, 60)));
     });
-    section(text, "A release Job is at work, in the operator's namespace", |facts| {
-        facts.jobs.push(job(Operation::Release, active(Pods::Ran, 60)));
-    });
-    section(text, "A release Job failed a minute ago", |facts| {
+    section(
+        text,
+        "Its namespace is terminating; a release Job is at work, in the operator's namespace",
+        |facts| {
+            facts.terminating = true;
+            facts.jobs.push(job(Operation::Release, active(Pods::Ran, 60)));
+        },
+    );
+    section(text, "Its namespace is terminating; a release Job failed a minute ago", |facts| {
+        facts.terminating = true;
         facts.jobs.push(job(Operation::Release, failed(false, 60)));
     });
-    section(text, "A release Job failed a minute ago; its driver is not registered, others are", |facts| {
-        facts.driver = Registered::Others;
-        facts.jobs.push(job(Operation::Release, failed(false, 60)));
+    section(text, "Its namespace is terminating; a create Job does not run, for 5 minutes", |facts| {
+        facts.terminating = true;
+        facts.jobs.push(job(Operation::Create, active(Pods::Starting, 300)));
     });
-    section(text, "A release Job failed a minute ago; no driver is registered", |facts| {
-        facts.driver = Registered::None;
-        facts.jobs.push(job(Operation::Release, failed(false, 60)));
-    });
-    section(text, "A Job of the needed operation is suspended", with_due_job(Progress::Suspended, unchanged));
+    section(
+        text,
+        "A Job of the needed operation is suspended",
+        with_due_job(JobProgress::Suspended, unchanged),
+    );
     section(
         text,
         "A Job of the needed operation has no pod, for 4 s",
@@ -243,8 +264,13 @@ fn with_active_jobs(text: &mut String) {
     );
     section(
         text,
-        "The pod of a Job of the needed operation does not run, for 15 s",
-        with_due_job(active(Pods::Starting, 15), unchanged),
+        "The pod of a Job of the needed operation does not run, for a minute",
+        with_due_job(active(Pods::Starting, 60), unchanged),
+    );
+    section(
+        text,
+        "The same, and its Driver has changed since",
+        with_due_job(active(Pods::Starting, 60), |_, job| job.outdated = true),
     );
     section(
         text,
@@ -265,7 +291,7 @@ fn with_finished_jobs(text: &mut String) {
         text,
         "The needed operation failed 10 s ago; since then db.isotoma.com/retry has a new value",
         with_due_job(failed(false, 10), |facts, _| {
-            facts.wishes.retry = Some("now".to_owned());
+            facts.wishes.retry = Some(Wish(1));
         }),
     );
     section(
@@ -288,7 +314,7 @@ fn with_finished_jobs(text: &mut String) {
         text,
         "The needed operation failed permanently; since then db.isotoma.com/retry has a new value",
         with_due_job(failed(true, 60), |facts, _| {
-            facts.wishes.retry = Some("now".to_owned());
+            facts.wishes.retry = Some(Wish(1));
         }),
     );
     section(
@@ -301,31 +327,34 @@ fn with_finished_jobs(text: &mut String) {
     section(
         text,
         "A Job of the needed operation is complete, for 10 s, and the phase did not move",
-        with_due_job(Progress::Complete { age: seconds(10) }, unchanged),
+        with_due_job(JobProgress::Complete { age: seconds(10) }, unchanged),
     );
     section(
         text,
         "A Job of the needed operation is complete, for 30 s, and the phase did not move: (!) is counted, and must never be",
-        with_due_job(Progress::Complete { age: seconds(30) }, unchanged),
+        with_due_job(JobProgress::Complete { age: seconds(30) }, unchanged),
     );
     section(
         text,
         "A Job of the needed operation is complete and recorded, for 30 s, and it is needed again",
-        with_due_job(Progress::Complete { age: seconds(30) }, recorded),
+        with_due_job(JobProgress::Complete { age: seconds(30) }, recorded),
     );
 }
 
 /// What is done about a Backup that is being deleted, one line a case.
 fn about_backups(text: &mut String) {
-    use db_operator::backup::decide::{Facts, decide};
+    use db_operator::backup::decide::decide;
+    use db_operator::backup::facts::Facts;
     writeln!(text, "\n# A Backup that is being deleted\n").unwrap();
     let mut line = |case: &str, change: &dyn Fn(&mut Facts)| {
         let mut facts = Facts {
             guarded: true,
             generation: GENERATION,
             wishes: Wishes::default(),
-            driver: Registered::Named,
+            registered: true,
+            terminating: false,
             jobs: Vec::new(),
+            spent: Vec::new(),
         };
         change(&mut facts);
         writeln!(text, "{case:96} {}", cell(&decide(&facts))).unwrap();
@@ -334,23 +363,23 @@ fn about_backups(text: &mut String) {
     let deletion = |progress| with(Operation::DeleteBackup, progress);
     line("No Job", &|_| {});
     line("No Job; our finalizer is not set", &|facts| facts.guarded = false);
-    line("No Job; its driver is not registered, others are", &|facts| facts.driver = Registered::Others);
-    line("No Job; no driver is registered", &|facts| facts.driver = Registered::None);
+    line("No Job; no driver is registered", &|facts| facts.registered = false);
+    line("No Job; its namespace is terminating", &|facts| facts.terminating = true);
     line("A Job that writes it is at work", &with(Operation::Backup, active(Pods::Ran, 60)));
     line(
         "The pod of a Job that writes it does not run, for 11 minutes",
         &with(Operation::Backup, active(Pods::Starting, 660)),
     );
     line("A delete-backup Job is at work", &deletion(active(Pods::Ran, 60)));
-    line("A delete-backup Job is suspended", &deletion(Progress::Suspended));
+    line("A delete-backup Job is suspended", &deletion(JobProgress::Suspended));
     line("A delete-backup Job has no pod, for 10 s", &deletion(active(Pods::None, 10)));
-    line("The pod of a delete-backup Job does not run, for 15 s", &deletion(active(Pods::Starting, 15)));
+    line("The pod of a delete-backup Job does not run, for a minute", &deletion(active(Pods::Starting, 60)));
     line("It failed 10 s ago", &deletion(failed(false, 10)));
     line("It failed 30 s ago", &deletion(failed(false, 30)));
     line("It failed permanently (exit code 42) a minute ago", &deletion(failed(true, 60)));
     line("It failed permanently; since then db.isotoma.com/retry has a new value", &|facts| {
         deletion(failed(true, 60))(facts);
-        facts.wishes.retry = Some("now".to_owned());
+        facts.wishes.retry = Some(Wish(1));
     });
     line("It failed permanently on an older generation, such as before the policy became Retain", &|facts| {
         deletion(failed(true, 60))(facts);
@@ -358,13 +387,16 @@ fn about_backups(text: &mut String) {
     });
     line(
         "A delete-backup Job is complete, for 30 s, and the Backup is there: (!) is counted",
-        &deletion(Progress::Complete { age: seconds(30) }),
+        &deletion(JobProgress::Complete { age: seconds(30) }),
     );
-    line(
-        "A release Job is at work, in the operator's namespace",
-        &with(Operation::Release, active(Pods::Ran, 60)),
-    );
-    line("A release Job failed a minute ago", &with(Operation::Release, failed(false, 60)));
+    let ending = |progress| {
+        move |facts: &mut Facts| {
+            facts.terminating = true;
+            facts.jobs.push(job(Operation::Release, progress));
+        }
+    };
+    line("Its namespace is terminating; a release Job is at work", &ending(active(Pods::Ran, 60)));
+    line("Its namespace is terminating; a release Job failed a minute ago", &ending(failed(false, 60)));
 }
 
 #[test]

@@ -42,3 +42,11 @@ pub const S3_SESSION_TOKEN: &str = "DB_OPERATOR_S3_SESSION_TOKEN";
 pub const DECRYPTION_KEY: &str = "DB_OPERATOR_DECRYPTION_KEY";
 /// `text` or `json`.
 pub const LOG_FORMAT: &str = "DB_OPERATOR_LOG_FORMAT";
+/// Which key of which object the mounted authority of the object store is, as [`from`] spells it.
+pub const S3_CA_FROM: &str = "DB_OPERATOR_S3_CA_FROM";
+
+/// Name of the literal beside a variable that the kubelet injects: which key it is, as `name/key` of a Secret or
+/// `configmap/name/key`. The runtime takes the value only if the live object names the same.
+pub fn from(name: &str) -> String {
+    format!("{name}_FROM")
+}

@@ -14,6 +14,7 @@ pub mod names;
 mod kinds;
 mod labels;
 mod operation;
+mod policy;
 mod reason;
 
 pub use kinds::{
@@ -29,4 +30,5 @@ pub use labels::{
     MANAGED_BY_LABEL, MAX_DATABASE_NAME, RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL,
 };
 pub use operation::{Operation, Row, StoreAccess, Subject, UnknownOperation};
+pub use policy::policy_in_force;
 pub use reason::{Reason, Retry};

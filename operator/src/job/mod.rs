@@ -1,4 +1,8 @@
 //! Decision → Job.
 
-pub mod build;
+pub mod parts;
+
+mod environment;
 pub mod pod;
+
+pub mod build;

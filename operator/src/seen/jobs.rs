@@ -1,239 +1,193 @@
-//! The Jobs that exist, as far as decisions read them.
-//!
-//! A Job is four kilobytes in the API and a few hundred bytes here, which is why the operator stays small.
+//! The Jobs that exist, by the object that they work on, and how far attempts got whose Jobs are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use api::Operation;
-use api::{RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL};
-use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
-use k8s_openapi::jiff::Timestamp;
+use super::job::{JobState, KnownJob};
+use super::metadata::{Key, Uid};
+use crate::attempts::{JobFact, JobProgress, Spent};
+use crate::clock::{Moment, Now};
+use crate::job_name::{JobName, Series};
 
-use crate::job::build as job;
-
-/// A Job of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownJob {
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The uid of the Database that it works on.
-    pub uid: String,
-    /// Name of that Database.
-    pub database: String,
-    /// Namespace of that Database: another one for `release`.
-    pub database_namespace: String,
-    /// What it does.
-    pub operation: Operation,
-    /// The generation that it was built from.
-    pub generation: i64,
-    /// The uid of the Backup or Restore that it works on.
-    pub request: Option<String>,
-    /// Counts the Jobs of one operation on one generation.
-    pub attempt: u32,
-    /// The value of `db.isotoma.com/retry` when it was launched.
-    pub retry: Option<String>,
-    /// The value of `db.isotoma.com/reconcile` when it was launched.
-    pub reconcile: Option<String>,
-    /// The uid of the Backup that was complete when it was launched to load it.
-    pub source: Option<String>,
-    /// The image of its container.
-    pub image: String,
-    /// How far it is.
-    pub state: JobState,
-}
-
-/// How far a Job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// It has no terminal condition.
-    Active {
-        /// Since when its pods are so: since its start, or since we saw them change.
-        since: Timestamp,
-        /// What is known of its pods.
-        pods: Pods,
-    },
-    /// Somebody, such as Kueue, has suspended it.
-    Suspended,
-    /// It has failed for good.
-    Failed {
-        /// Whether the driver said (exit code 42) that repeating cannot help.
-        permanent: bool,
-        /// When.
-        at: Timestamp,
-    },
-    /// Its pod has ended with exit code 0.
-    Complete {
-        /// When.
-        at: Timestamp,
-    },
-}
-
-impl JobState {
-    /// The state that comes after this one. A Job does not say since when its pods are as they are.
-    fn followed_by(self, next: Self, now: Timestamp) -> Self {
-        match (self, next) {
-            (Self::Active { since, pods: before }, Self::Active { pods, .. }) => {
-                Self::Active { since: if before == pods { since } else { now }, pods }
-            }
-            _ => next,
-        }
-    }
-}
-
-/// What is known of an active Job's pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pods {
-    /// None was ever made.
-    None,
-    /// The first one exists, and its container does not run.
-    Starting,
-    /// One runs, or one has run before.
-    Ran,
-}
-
-impl KnownJob {
-    /// What `job` is, if its labels and annotations are ours.
-    pub fn of(job: &Job) -> Option<Self> {
-        let metadata = &job.metadata;
-        let label = |name: &str| metadata.labels.as_ref()?.get(name);
-        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
-        let spec = job.spec.as_ref();
-        let container = spec.and_then(|spec| spec.template.spec.as_ref()?.containers.first());
-        Some(Self {
-            name: metadata.name.clone()?,
-            namespace: metadata.namespace.clone()?,
-            uid: label(UID_LABEL)?.clone(),
-            database: annotation(job::DATABASE_ANNOTATION)?,
-            database_namespace: annotation(job::NAMESPACE_ANNOTATION)?,
-            operation: label(job::OPERATION_LABEL)?.parse().ok()?,
-            generation: label(job::GENERATION_LABEL)?.parse().ok()?,
-            request: label(job::REQUEST_LABEL).cloned(),
-            attempt: label(job::ATTEMPT_LABEL)?.parse().ok()?,
-            retry: annotation(RETRY_ANNOTATION),
-            reconcile: annotation(RECONCILE_ANNOTATION),
-            source: annotation(job::SOURCE_ANNOTATION),
-            image: container.and_then(|container| container.image.clone()).unwrap_or_default(),
-            state: state(job)?,
-        })
-    }
-
-    /// Whether it has no terminal condition.
-    pub fn is_active(&self) -> bool {
-        match self.state {
-            JobState::Active { .. } | JobState::Suspended => true,
-            JobState::Failed { .. } | JobState::Complete { .. } => false,
-        }
-    }
-}
-
-fn state(job: &Job) -> Option<JobState> {
-    let created = job.metadata.creation_timestamp.as_ref()?.0;
-    let none = JobStatus::default();
-    let status = job.status.as_ref().unwrap_or(&none);
-    // `FailureTarget` and `SuccessCriteriaMet` come earlier, while a pod may still be alive.
-    let terminal = |kind: &str| {
-        let conditions = status.conditions.iter().flatten();
-        conditions.into_iter().find(|condition| condition.type_ == kind && condition.status == "True")
-    };
-    let at = |condition: &JobCondition| {
-        condition.last_transition_time.as_ref().map_or(created, |transition| transition.0)
-    };
-    if let Some(failed) = terminal("Failed") {
-        let permanent = failed.reason.as_deref() == Some("PodFailurePolicy");
-        return Some(JobState::Failed { permanent, at: at(failed) });
-    }
-    if let Some(complete) = terminal("Complete") {
-        return Some(JobState::Complete { at: at(complete) });
-    }
-    if job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true)) {
-        return Some(JobState::Suspended);
-    }
-    let since = status.start_time.as_ref().map_or(created, |start| start.0);
-    Some(JobState::Active { since, pods: pods(status) })
-}
-
-fn pods(status: &JobStatus) -> Pods {
-    let some = |count: Option<i32>| count.unwrap_or(0) > 0;
-    let uncounted = status.uncounted_terminated_pods.as_ref().is_some_and(|pods| {
-        pods.failed.iter().flatten().chain(pods.succeeded.iter().flatten()).next().is_some()
-    });
-    let ended = some(status.failed) || some(status.succeeded) || some(status.terminating) || uncounted;
-    if ended || some(status.ready) {
-        Pods::Ran
-    } else if some(status.active) {
-        Pods::Starting
-    } else {
-        Pods::None
-    }
-}
-
-/// All Jobs that exist, by the uid of their Database.
+/// All Jobs that exist.
 #[derive(Debug, Default)]
 pub struct Jobs {
-    by_uid: BTreeMap<String, Vec<KnownJob>>,
-    // The uids that have an active Job: few, while finished Jobs stay for an hour.
-    active: BTreeSet<String>,
+    by_uid: BTreeMap<Uid, Of>,
+    epoch: u32,
+}
+
+/// The Jobs of one object.
+#[derive(Debug, Default)]
+struct Of {
+    /// By namespace and name.
+    jobs: BTreeMap<Key, Tracked>,
+    /// By namespace, how far attempts got whose Jobs are gone. A name is never used twice.
+    spent: Vec<(Arc<str>, Spent)>,
+}
+
+/// A Job, and since when it is as it is.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    /// The Job.
+    pub job: KnownJob,
+    /// Since when, by our own clock.
+    pub since: Moment,
+    epoch: u32,
+}
+
+impl Tracked {
+    /// What decisions read of it. `driver` is the state of the Driver that a new Job would be built from, and the image
+    /// that it would have.
+    pub fn fact(&self, recorded: bool, driver: Option<(&str, &str)>, now: Moment) -> JobFact {
+        let Self { job, since, .. } = self;
+        let age = now.since(*since);
+        let outdated = driver.is_some_and(|(state, image)| match &job.driver {
+            Some(built_from) => **built_from != *state,
+            // A Job of an earlier release does not say.
+            None => *job.image != *image,
+        });
+        JobFact {
+            name: Arc::clone(&job.name),
+            operation: job.operation(),
+            generation: job.generation,
+            request: job.request.clone(),
+            attempt: job.named.attempt,
+            wishes: job.wishes.clone(),
+            image: Arc::clone(&job.image),
+            outdated,
+            recorded,
+            progress: match job.state {
+                JobState::Active(pods) => JobProgress::Active { age, pods },
+                JobState::Suspended => JobProgress::Suspended,
+                JobState::Failed { why, .. } => JobProgress::Failed { why, age },
+                JobState::Complete { .. } => JobProgress::Complete { age },
+            },
+        }
+    }
 }
 
 impl Jobs {
-    /// Takes a Job as it is first seen. What is known of it already is newer, and stays.
-    pub fn add(&mut self, job: KnownJob) {
-        let uid = job.uid.clone();
-        let jobs = self.by_uid.entry(uid.clone()).or_default();
-        if !jobs.iter().any(|known| is_same(known, &job)) {
-            jobs.push(job);
-        }
-        self.index(uid);
+    /// A list of all begins.
+    pub fn begin(&mut self) {
+        self.epoch += 1;
     }
 
-    /// Takes a Job as the watch shows it now.
-    pub fn apply(&mut self, mut job: KnownJob, now: Timestamp) {
-        let uid = job.uid.clone();
-        let jobs = self.by_uid.entry(uid.clone()).or_default();
-        match jobs.iter_mut().find(|known| is_same(known, &job)) {
-            Some(known) => {
-                job.state = known.state.followed_by(job.state, now);
-                *known = job;
+    /// The list is whole: forgets what was not in it. Answers the uids of the objects whose Jobs are gone.
+    pub fn complete(&mut self) -> Vec<Uid> {
+        let (epoch, mut gone) = (self.epoch, Vec::new());
+        for (uid, of) in &mut self.by_uid {
+            let dead: Vec<_> = of.jobs.extract_if(.., |_, tracked| tracked.epoch != epoch).collect();
+            if !dead.is_empty() {
+                gone.push(Arc::clone(uid));
             }
-            None => jobs.push(job),
+            for (_, tracked) in dead {
+                of.spend(&tracked.job);
+            }
         }
-        self.index(uid);
+        gone
     }
 
-    /// Forgets a Job.
-    pub fn delete(&mut self, job: &KnownJob) {
-        if let Some(jobs) = self.by_uid.get_mut(&job.uid) {
-            jobs.retain(|known| !is_same(known, job));
+    /// Takes a Job that we have launched and that the watch may not show yet. What is known of it already is newer.
+    pub fn add(&mut self, job: KnownJob, now: &Now) {
+        let of = self.by_uid.entry(Arc::clone(&job.uid)).or_default();
+        let tracked = Tracked { since: first_seen(&job, now), job, epoch: self.epoch };
+        of.jobs.entry(key(&tracked.job)).or_insert(tracked);
+    }
+
+    /// Takes a Job as the watch shows it. `live` says that it shows the change as it happens.
+    pub fn apply(&mut self, job: KnownJob, now: &Now, live: bool) {
+        let of = self.by_uid.entry(Arc::clone(&job.uid)).or_default();
+        let told = first_seen(&job, now);
+        let since = match of.jobs.get(&key(&job)) {
+            None => told,
+            Some(known) if is_alike(known.job.state, job.state) => known.since,
+            Some(_) if live => now.moment,
+            Some(known) => told.max(known.since),
+        };
+        of.jobs.insert(key(&job), Tracked { job, since, epoch: self.epoch });
+    }
+
+    /// Forgets a Job, but not its attempt.
+    pub fn remove(&mut self, job: &KnownJob) {
+        if let Some(of) = self.by_uid.get_mut(&job.uid) {
+            of.jobs.remove(&key(job));
+            of.spend(job);
         }
-        self.index(job.uid.clone());
     }
 
-    /// The Jobs of a Database.
-    pub fn of(&self, uid: &str) -> &[KnownJob] {
-        self.by_uid.get(uid).map_or(&[], Vec::as_slice)
-    }
-
-    /// The Jobs that are active.
-    pub fn active(&self) -> impl Iterator<Item = &KnownJob> {
-        self.active.iter().flat_map(|uid| self.of(uid)).filter(|job| job.is_active())
-    }
-
-    fn index(&mut self, uid: String) {
-        if self.of(&uid).is_empty() {
-            self.by_uid.remove(&uid);
+    /// Forgets the attempts of an object that do not matter any more: those of series that `keep` does not name.
+    pub fn prune(&mut self, uid: &str, keep: impl Fn(&Series) -> bool) {
+        if let Some(of) = self.by_uid.get_mut(uid) {
+            of.spent.retain(|(_, spent)| keep(&spent.series));
+            if of.jobs.is_empty() && of.spent.is_empty() {
+                self.by_uid.remove(uid);
+            }
         }
-        if self.of(&uid).iter().any(KnownJob::is_active) {
-            self.active.insert(uid);
+    }
+
+    /// The Jobs of an object.
+    pub fn of(&self, uid: &str) -> impl Iterator<Item = &Tracked> {
+        self.by_uid.get(uid).into_iter().flat_map(|of| of.jobs.values())
+    }
+
+    /// How far the attempts of an object got in `namespace` whose Jobs are gone.
+    pub fn spent(&self, uid: &str, namespace: &str) -> Vec<Spent> {
+        let spent = self.by_uid.get(uid).into_iter().flat_map(|of| &of.spent);
+        spent.filter(|(home, _)| **home == *namespace).map(|(_, spent)| spent.clone()).collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_uid.values().map(|of| of.jobs.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The uids of the objects that have Jobs or had.
+    pub fn uids(&self) -> impl Iterator<Item = &Uid> {
+        self.by_uid.keys()
+    }
+}
+
+impl Of {
+    fn spend(&mut self, job: &KnownJob) {
+        let JobName { operation, ref series, attempt } = job.named;
+        let known = self
+            .spent
+            .iter_mut()
+            .find(|(namespace, spent)| *namespace == job.namespace && spent.is_of(operation, series));
+        if let Some((_, spent)) = known {
+            spent.attempt = spent.attempt.max(attempt);
         } else {
-            self.active.remove(&uid);
+            let spent = Spent { operation, series: series.clone(), attempt };
+            self.spent.push((Arc::clone(&job.namespace), spent));
         }
     }
 }
 
-fn is_same(one: &KnownJob, other: &KnownJob) -> bool {
-    one.name == other.name && one.namespace == other.namespace
+fn key(job: &KnownJob) -> Key {
+    (Arc::clone(&job.namespace), Arc::clone(&job.name))
+}
+
+/// Since when a Job that is first seen now is as it is: of its end others tell the time, of its pods nobody does.
+fn first_seen(job: &KnownJob, now: &Now) -> Moment {
+    match job.state {
+        JobState::Active(_) | JobState::Suspended => now.moment,
+        JobState::Failed { at, .. } | JobState::Complete { at } => {
+            at.map_or(now.moment, |at| now.moment_of(at))
+        }
+    }
+}
+
+fn is_alike(before: JobState, now: JobState) -> bool {
+    match (before, now) {
+        (JobState::Failed { .. }, JobState::Failed { .. })
+        | (JobState::Complete { .. }, JobState::Complete { .. }) => true,
+        (before, now) => before == now,
+    }
 }
 
 #[cfg(test)]

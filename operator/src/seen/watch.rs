@@ -1,256 +1,304 @@
-//! Watches that keep of each object only what decisions read, and the wait for our kinds to exist.
+//! The watch of one kind: every object once, then every change, for as long as the process lives.
+//!
+//! It is our own, on kube's client, because kube's holds whole objects, a page of them at a time, fails for all when one
+//! cannot be decoded, and does not tell that it is alive. Here one object at a time is in memory, as text, and what is
+//! passed on is slim.
 
-use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::{
-    Backup, Database, DriverRegistration, RECONCILE_ANNOTATION, RETRY_ANNOTATION, Restore, S3Credentials,
-};
-use futures::{Stream, TryStreamExt, pin_mut};
-use kube::api::ListParams;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
-use tracing::{info, warn};
+use futures::{AsyncBufReadExt, AsyncReadExt};
+use http::Request;
+use kube::Client;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
 
-use crate::seen::requests::strip_source;
+use super::decode::{Broken, Object, Undecodable, object};
+use super::wire::{Line, Page, Status, Version, Versioned};
+use crate::error::chain;
+use crate::kind::Kind;
+use crate::pulse::Pulse;
 
-/// How often the API server is asked for what we wait for at the start.
-const START_INTERVAL: Duration = Duration::from_secs(5);
+/// For how long the API server is asked to keep a watch open, in seconds, at least. It is opened again then, so that a
+/// connection that has died without a word is noticed in little more.
+const OPEN: u64 = 60;
 
-/// Objects a page when a watch begins: it bounds the memory that a large cluster costs at that moment.
-const PAGE: u32 = 100;
+/// How much longer each kind's is than the one before, in seconds, so that they are not all opened again at once.
+const STAGGER: u64 = 5;
+
+/// How much longer than asked for a silent connection is trusted.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The wait before a watch that failed is opened again. It doubles with each further failure.
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+/// The longest such wait.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// Objects a page, where the API server does not stream lists.
+const PAGE: u32 = 25;
+
+/// A line longer than this keeps no room for the next.
+const USUAL_LINE: usize = 64 << 10;
 
 /// What a watch has brought.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Change<T> {
-    /// All objects that exist. Others do not, any more.
-    All(Vec<T>),
+#[derive(Debug)]
+pub enum Change {
+    /// A list of all begins: what is not in it does not exist any more when it is [`Complete`](Change::Complete).
+    Begin(Kind),
+    /// This object is in the list.
+    Listed(Object),
+    /// The list is whole.
+    Complete(Kind),
     /// This object is new or has changed.
-    Applied(T),
+    Applied(Object),
     /// This object is gone.
-    Deleted(T),
+    Gone(Object),
+    /// This object is there and cannot be decoded.
+    Broken(Broken),
+    /// This object could not be decoded and is gone.
+    BrokenGone(Broken),
 }
 
-/// The watch of one kind, repeated for ever after errors.
-pub fn events<K>(
-    api: Api<K>,
-    labels: Option<&str>,
-) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
-where
-    K: Resource + Clone + Debug + Send + serde::de::DeserializeOwned + 'static,
-{
-    let config = watcher::Config { label_selector: labels.map(str::to_owned), ..watcher::Config::default() };
-    watcher(api, config.page_size(PAGE)).default_backoff()
+/// What is watched, and where.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub kind: Kind,
+    /// The path of its list, without query.
+    pub path: &'static str,
+    /// A query that narrows it, such as `labelSelector=…`; may be empty.
+    pub query: &'static str,
 }
 
-/// Follows a watch for ever. Of each object only what `project` makes of it is kept.
-pub async fn follow<K, T>(
-    what: &str,
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>>,
-    project: impl Fn(K) -> Option<T>,
-    mut tell: impl FnMut(Change<T>),
-) {
-    let mut all = Vec::new();
-    pin_mut!(events);
+/// Why a watch ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    /// What was known is too old to go on from.
+    #[error("what was known is too old")]
+    TooOld,
+    /// The API server does not stream lists.
+    #[error("the API server does not stream lists")]
+    NoStream,
+    /// The API server refused or failed.
+    #[error("the API server answers {code}: {message}")]
+    Refused { code: u16, message: String },
+    /// It was not reached, or the connection broke.
+    #[error("the connection failed")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nobody listens any more.
+    #[error("nobody listens")]
+    NobodyListens,
+}
+
+/// Watches `source`, and passes on what it brings, until nobody listens.
+pub async fn watch(client: Client, source: Source, changes: Sender<Change>, pulse: Arc<Pulse>) {
+    let mut watch = Watch { client, source, changes, pulse, version: None, streams: true };
+    let mut failures = 0;
     loop {
-        match events.try_next().await {
-            Ok(Some(Event::Init)) => all = Vec::new(),
-            Ok(Some(Event::InitApply(object))) => all.extend(project(object)),
-            Ok(Some(Event::InitDone)) => tell(Change::All(std::mem::take(&mut all))),
-            Ok(Some(Event::Apply(object))) => {
-                if let Some(object) = project(object) {
-                    tell(Change::Applied(object));
+        let heard_before = watch.pulse.heard(watch.source.kind);
+        let Err(ended) = watch.run().await else {
+            // The time was over that was asked for.
+            failures = 0;
+            continue;
+        };
+        // Whoever has brought something is not failing from the start.
+        if watch.pulse.heard(watch.source.kind) != heard_before {
+            failures = 0;
+        }
+        match ended {
+            Ended::NobodyListens => return,
+            Ended::TooOld => watch.version = None,
+            Ended::NoStream => watch.streams = false,
+            Ended::Refused { .. } | Ended::Broken(_) => {
+                let kind = watch.source.kind.name();
+                if failures == 0 {
+                    warn!(error = chain(&ended), kind, "a watch broke; watching again");
+                } else {
+                    debug!(error = chain(&ended), kind, failures, "a watch broke again");
+                }
+                let wait = FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF);
+                sleep(wait).await;
+                failures += 1;
+            }
+        }
+    }
+}
+
+struct Watch {
+    client: Client,
+    source: Source,
+    changes: Sender<Change>,
+    pulse: Arc<Pulse>,
+    /// From where to go on.
+    version: Option<String>,
+    /// Whether the API server streams lists.
+    streams: bool,
+}
+
+impl Watch {
+    /// Lists, unless it goes on from before, and follows until the connection ends.
+    async fn run(&mut self) -> Result<(), Ended> {
+        if self.version.is_none() && !self.streams {
+            self.list().await?;
+        }
+        let open = OPEN + STAGGER * self.source.kind as u64;
+        let from = match &self.version {
+            Some(version) => format!("resourceVersion={version}"),
+            None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
+        };
+        let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={open}&{from}");
+        let patience = Duration::from_secs(open) + MARGIN;
+        let mut listing = self.version.is_none();
+        let request = self.request(&query)?;
+        let mut lines = match timeout(MARGIN, self.client.request_stream(request)).await {
+            Ok(Ok(lines)) => Box::pin(lines),
+            Ok(Err(error)) => return Err(self.refusal(error, listing)),
+            Err(silence) => return Err(Ended::Broken(silence.into())),
+        };
+        self.pulse.beat(self.source.kind);
+        if listing {
+            self.tell(Change::Begin(self.source.kind)).await?;
+        }
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            line.shrink_to(USUAL_LINE);
+            match timeout(patience, lines.read_until(b'\n', &mut line)).await {
+                Ok(Ok(0)) if listing => return Err(Ended::Broken("the list broke off".into())),
+                Ok(Ok(0)) => return Ok(()),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(Ended::Broken(error.into())),
+                Err(silence) => return Err(Ended::Broken(silence.into())),
+            }
+            self.pulse.beat(self.source.kind);
+            let Ok(read) = serde_json::from_slice::<Line<'_>>(&line) else {
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                // A line that broke off with its connection.
+                return Err(Ended::Broken("a line is no event".into()));
+            };
+            self.take(&read, &mut listing).await?;
+        }
+    }
+
+    async fn take(&mut self, line: &Line<'_>, listing: &mut bool) -> Result<(), Ended> {
+        let kind = self.source.kind;
+        let raw = line.object;
+        match line.kind {
+            "ADDED" | "MODIFIED" if *listing => self.tell(self.listed(raw)).await?,
+            "ADDED" | "MODIFIED" => self.tell(self.applied(raw)).await?,
+            "DELETED" => self.tell(self.gone(raw)).await?,
+            "BOOKMARK" => {
+                let marks: Versioned = serde_json::from_str(raw.get()).unwrap_or_default();
+                if *listing && marks.metadata.annotations.initial_events_end.is_some() {
+                    *listing = false;
+                    self.tell(Some(Change::Complete(kind))).await?;
                 }
             }
-            Ok(Some(Event::Delete(object))) => {
-                if let Some(object) = project(object) {
-                    tell(Change::Deleted(object));
-                }
+            _ => {
+                let Status { code, message } = serde_json::from_str(raw.get()).unwrap_or_default();
+                return Err(refused(code, message));
             }
-            Ok(None) => return,
-            Err(error) => warn!(%error, what, "the watch broke; watching again"),
         }
-    }
-}
-
-/// Drops from a Database what no decision and no Job is made from, its password first of all.
-pub fn strip(database: &mut Database) {
-    let metadata = &mut database.metadata;
-    metadata.managed_fields = None;
-    metadata.labels = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, _| name == RETRY_ANNOTATION || name == RECONCILE_ANNOTATION);
-    }
-    let spec = &mut database.spec;
-    spec.parameters.clear();
-    spec.secret_template = None;
-    for source in [&mut spec.credentials.username, &mut spec.credentials.password] {
-        source.value = None;
-    }
-    if let Some(target) = &mut spec.backup_to {
-        target.s3.as_mut().and_then(|s3| s3.credentials.as_mut()).map(S3Credentials::strip);
-    }
-    if let Some(source) = &mut spec.restore_from {
-        strip_source(source);
-    }
-    if let Some(ca) = spec.connect.tls.as_mut().and_then(|tls| tls.ca.as_mut()) {
-        ca.value = None;
-    }
-}
-
-/// Of what the watch of Backups brings, those that are being deleted.
-pub fn deleted_backups(event: &Event<Backup>) -> Option<Event<Backup>> {
-    let strip = |backup: &Backup| {
-        let mut backup = backup.clone();
-        backup.metadata.managed_fields = None;
-        backup.metadata.labels = None;
-        backup
-    };
-    match event {
-        Event::Init => Some(Event::Init),
-        Event::InitDone => Some(Event::InitDone),
-        Event::InitApply(backup) if backup.is_being_deleted() => Some(Event::InitApply(strip(backup))),
-        Event::Apply(backup) if backup.is_being_deleted() => Some(Event::Apply(strip(backup))),
-        Event::Delete(backup) => Some(Event::Delete(strip(backup))),
-        Event::InitApply(_) | Event::Apply(_) => None,
-    }
-}
-
-/// Waits until the API server answers and knows our kinds.
-pub async fn wait_for_kinds(client: Client) {
-    let mut said = None;
-    loop {
-        let Err(why) = ask_for_kinds(&client).await else { return };
-        if said.as_ref() != Some(&why) {
-            warn!("{why}; asking again every {} s", START_INTERVAL.as_secs());
-            said = Some(why);
-        }
-        tokio::time::sleep(START_INTERVAL).await;
-    }
-}
-
-async fn ask_for_kinds(client: &Client) -> Result<(), String> {
-    let one = ListParams::default().limit(1);
-    let answers = [
-        ("Database", Api::<Database>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
-        ("Backup", Api::<Backup>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
-        ("Restore", Api::<Restore>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
-        ("Driver", Api::<DriverRegistration>::all(client.clone()).list_metadata(&one).await.map(|_| ())),
-    ];
-    let mut missing = Vec::new();
-    for (kind, answer) in answers {
-        match answer {
-            Ok(()) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => missing.push(kind),
-            Err(kube::Error::Api(status)) => {
-                return Err(format!(
-                    "the API server does not let us list {kind} objects: {}",
-                    status.message
-                ));
+        if !*listing {
+            let version: Versioned = serde_json::from_str(raw.get()).unwrap_or_default();
+            if !version.metadata.number.is_empty() {
+                self.version = Some(version.metadata.number);
             }
-            Err(error) => return Err(format!("cannot reach the API server: {}", chain(&error))),
         }
-    }
-    if missing.is_empty() {
-        info!("the API server knows our kinds");
-        return Ok(());
-    }
-    Err(format!(
-        "the API server does not know {} of group db.isotoma.com yet: install the CRDs, which the chart does",
-        missing.join(", ")
-    ))
-}
-
-/// An error and its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// A Driver without what is only for people.
-pub fn project_driver(mut driver: DriverRegistration) -> Option<(String, DriverRegistration)> {
-    driver.metadata.managed_fields = None;
-    Some((driver.name_any(), driver))
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::stream;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_list_arrives_whole_and_replaces_what_was_there() {
-        let list = |names: &[&'static str]| {
-            let applied = names.iter().map(|name| Ok(Event::InitApply(*name)));
-            let begin = std::iter::once(Ok(Event::Init)).chain(applied);
-            begin.chain(std::iter::once(Ok(Event::InitDone))).collect::<Vec<_>>()
-        };
-        // A list that breaks off and begins again must not leave its first half behind.
-        let broken = vec![Ok(Event::Init), Ok(Event::InitApply("half"))];
-        let live = vec![Ok(Event::Apply("new")), Ok(Event::Delete("old")), Ok(Event::Apply("skipped"))];
-        let events = stream::iter([broken, list(&["old"]), live, list(&[])].into_iter().flatten());
-        let mut changes = Vec::new();
-        let keep = |name: &'static str| (name != "skipped").then_some(name);
-        follow("names", events, keep, |change| changes.push(change)).await;
-        assert_eq!(
-            changes,
-            [Change::All(vec!["old"]), Change::Applied("new"), Change::Deleted("old"), Change::All(vec![])]
-        );
+        Ok(())
     }
 
-    #[test]
-    fn of_the_backups_only_those_that_are_being_deleted_are_kept() {
-        let backup = |deleted: bool| -> Backup {
-            let time = deleted.then_some("2026-01-01T00:00:00Z");
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup", "spec": {"database": "orders"},
-                "metadata": {"name": "nightly", "namespace": "shop", "deletionTimestamp": time},
-            }))
-            .unwrap()
-        };
-        let (mut writer, kept) = {
-            let (reader, writer) = kube::runtime::reflector::store();
-            (writer, move || reader.len())
-        };
-        let mut take = |event: Event<Backup>| {
-            if let Some(event) = deleted_backups(&event) {
-                writer.apply_watcher_event(&event);
+    /// Lists by pages, where lists do not stream.
+    async fn list(&mut self) -> Result<(), Ended> {
+        let kind = self.source.kind;
+        self.tell(Change::Begin(kind)).await?;
+        let mut token = String::new();
+        loop {
+            let request = self.request(&format!("limit={PAGE}{token}"))?;
+            let answer = async {
+                let stream =
+                    self.client.request_stream(request).await.map_err(|error| self.refusal(error, false))?;
+                let (mut stream, mut page) = (Box::pin(stream), Vec::new());
+                stream.read_to_end(&mut page).await.map_err(|error| Ended::Broken(error.into()))?;
+                Ok(page)
+            };
+            let page = timeout(MARGIN, answer).await.map_err(|silence| Ended::Broken(silence.into()))??;
+            self.pulse.beat(kind);
+            let page: Page<'_> =
+                serde_json::from_slice(&page).map_err(|_| Ended::Broken("a page is no list".into()))?;
+            for item in page.items {
+                self.tell(self.listed(item)).await?;
             }
-            kept()
-        };
-        assert_eq!([Event::Init, Event::InitApply(backup(false)), Event::InitDone].map(&mut take), [0, 0, 0]);
-        assert_eq!(take(Event::Apply(backup(false))), 0);
-        assert_eq!(take(Event::Apply(backup(true))), 1);
-        assert_eq!(take(Event::Delete(backup(true))), 0);
-        assert_eq!([Event::Init, Event::InitApply(backup(true)), Event::InitDone].map(&mut take), [0, 0, 1]);
+            let Version { number, continue_, .. } = page.metadata;
+            let Some(next) = continue_.filter(|next| !next.is_empty()) else {
+                self.version = Some(number);
+                return self.tell(Some(Change::Complete(kind))).await;
+            };
+            token = format!("&continue={next}");
+        }
     }
 
-    #[test]
-    fn no_password_stays_in_memory() {
-        let mut database: Database = serde_json::from_value(serde_json::json!({
-            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
-            "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2",
-                                         "db.isotoma.com/retry": "y"}},
-            "spec": {"driver": "engine", "connect": {"host": "h"}, "parameters": {"note": "hunter2"},
-                     "backupTo": {"s3": {"region": "r", "bucket": "bbb"}},
-                     "credentials": {"username": {"value": "u"}, "password": {"value": "hunter2"}}},
-        }))
-        .unwrap();
-        let policy = database.spec.deletion_policy();
-        strip(&mut database);
-        let text = serde_json::to_string(&database).unwrap();
-        assert!(!text.contains("hunter2"), "{text}");
-        assert_eq!(database.annotation(RETRY_ANNOTATION), Some("y"));
-        assert_eq!(database.spec.deletion_policy(), policy);
+    fn listed(&self, raw: &RawValue) -> Option<Change> {
+        self.decoded(raw, Change::Listed, Change::Broken)
+    }
+
+    fn applied(&self, raw: &RawValue) -> Option<Change> {
+        self.decoded(raw, Change::Applied, Change::Broken)
+    }
+
+    fn gone(&self, raw: &RawValue) -> Option<Change> {
+        self.decoded(raw, Change::Gone, Change::BrokenGone)
+    }
+
+    fn decoded(
+        &self,
+        raw: &RawValue,
+        whole: impl FnOnce(Object) -> Change,
+        broken: impl FnOnce(Broken) -> Change,
+    ) -> Option<Change> {
+        match object(self.source.kind, raw) {
+            Ok(object) => Some(whole(object)),
+            Err(Undecodable::Broken(what)) => Some(broken(what)),
+            Err(Undecodable::Strange) => None,
+        }
+    }
+
+    /// Waits while whoever listens has enough to do.
+    async fn tell(&self, change: impl Into<Option<Change>>) -> Result<(), Ended> {
+        match change.into() {
+            Some(change) => self.changes.send(change).await.map_err(|_| Ended::NobodyListens),
+            None => Ok(()),
+        }
+    }
+
+    fn request(&self, query: &str) -> Result<Request<Vec<u8>>, Ended> {
+        let Source { path, query: narrow, .. } = &self.source;
+        let and = if narrow.is_empty() { "" } else { "&" };
+        // A stream that is compressed as a whole would be held back until a block is full.
+        let request = Request::get(format!("{path}?{narrow}{and}{query}"))
+            .header(http::header::ACCEPT_ENCODING, "identity")
+            .body(Vec::new());
+        request.map_err(|error| Ended::Broken(error.into()))
+    }
+
+    fn refusal(&self, error: kube::Error, listing: bool) -> Ended {
+        match error {
+            // It refuses the parameter that asks for a stream.
+            kube::Error::Api(status) if listing && self.streams && matches!(status.code, 400 | 422) => {
+                Ended::NoStream
+            }
+            kube::Error::Api(status) => refused(status.code, status.message.clone()),
+            error => Ended::Broken(error.into()),
+        }
+    }
+}
+
+fn refused(code: u16, message: String) -> Ended {
+    match code {
+        410 => Ended::TooOld,
+        code => Ended::Refused { code, message },
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator sees: the objects that its watches bring, and what it is about to do.
+//! What the operator sees: one World, which takes what every watch brings, and says who is to be looked at for it.
 //!
 //! Losing any of it costs nothing but the time to list again.
 
@@ -6,277 +6,315 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::Operation;
-use api::{BackupTarget, Database, DriverRegistration};
-use kube::runtime::reflector::{ObjectRef, Store};
 
-use api::lifecycle::is_past;
+use super::database::KnownDatabase;
+use super::databases::Databases;
+use super::decode::{Broken, KnownNamespace, Object};
+use super::driver::KnownDriver;
+use super::jobs::Jobs;
+use super::metadata::Uid;
+use super::request::KnownRequest;
+use super::requests::Requests;
+use super::watch::Change;
+use crate::clock::Now;
+use crate::job_name::Series;
+use crate::kind::Kind;
 
-use crate::database::decide::Launch;
-use crate::database::facts::{Registered, is_recorded, is_trusted};
-use crate::job::build::{StoreKeys, moves_data};
-use crate::seen::jobs::{Jobs, KnownJob};
-use crate::seen::requests::Requests;
-use crate::slots::{Limits, Load, Place};
-use crate::subject::Guarded;
+mod wakes;
 
-/// Jobs, Drivers, and the Databases that wait for a slot. Databases themselves are in the controller's store.
+/// Everything that is watched.
 #[derive(Debug, Default)]
 pub struct World {
-    /// The Jobs that exist.
-    pub jobs: Jobs,
-    /// The Drivers that are registered, by name.
-    pub drivers: BTreeMap<String, Arc<DriverRegistration>>,
+    /// The Databases that exist.
+    pub databases: Databases,
     /// The Backups and Restores that exist.
     pub requests: Requests,
-    launching: BTreeMap<String, Place>,
-    refusals: BTreeMap<String, u32>,
-    waiting: BTreeMap<String, Waiter>,
-    arrivals: u64,
+    /// The Jobs that exist.
+    pub jobs: Jobs,
+    drivers: BTreeMap<Arc<str>, (KnownDriver, u32)>,
+    terminating: BTreeMap<Arc<str>, (Uid, u32)>,
+    broken: BTreeMap<Uid, (Broken, u32)>,
+    /// By kind, how many lists were begun, and whether one was whole.
+    lists: BTreeMap<Kind, (u32, bool)>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    arrival: u64,
-    place: Place,
-    who: ObjectRef<Database>,
+/// What follows from a change.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// What is to be looked at.
+    pub woken: Vec<Uid>,
+    /// What is to be looked at when nothing else is.
+    pub woken_later: Vec<Uid>,
+    /// What is gone.
+    pub gone: Vec<Uid>,
+    /// Backups and Restores that are complete now.
+    pub completed: Vec<KnownRequest>,
+    /// Backups that are gone, and what they stored with them.
+    pub erased: Vec<KnownRequest>,
 }
 
 impl World {
-    /// Which Driver there is for a Database that names `driver`.
-    pub fn registered(&self, driver: &str) -> Registered {
-        if self.drivers.contains_key(driver) {
-            Registered::Named
-        } else if self.drivers.is_empty() {
-            Registered::None
-        } else {
-            Registered::Others
+    /// Whether every object was seen once.
+    pub fn is_whole(&self) -> bool {
+        Kind::ALL.iter().all(|kind| self.lists.get(kind).is_some_and(|(_, whole)| *whole))
+    }
+
+    /// The Drivers that are registered, by name.
+    pub fn drivers(&self) -> impl Iterator<Item = &KnownDriver> {
+        self.drivers.values().map(|(driver, _)| driver)
+    }
+
+    /// The Driver of that name.
+    pub fn driver(&self, name: &str) -> Option<&KnownDriver> {
+        self.drivers.get(name).map(|(driver, _)| driver)
+    }
+
+    /// Whether a namespace is terminating, so that it takes no Jobs any more.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        self.terminating.contains_key(namespace)
+    }
+
+    /// What cannot be decoded under that uid.
+    pub fn broken(&self, uid: &str) -> Option<&Broken> {
+        self.broken.get(uid).map(|(broken, _)| broken)
+    }
+
+    /// How many objects of a kind cannot be decoded.
+    pub fn broken_of(&self, kind: Kind) -> usize {
+        self.broken.values().filter(|(broken, _)| broken.kind == kind).count()
+    }
+
+    /// Takes what a watch brings.
+    pub fn take(&mut self, change: Change, now: &Now) -> Touched {
+        let mut touched = Touched::default();
+        match change {
+            Change::Begin(kind) => self.begin(kind),
+            Change::Complete(kind) => self.complete(kind, &mut touched),
+            Change::Listed(object) => self.applied(object, now, false, &mut touched),
+            Change::Applied(object) => self.applied(object, now, true, &mut touched),
+            Change::Gone(object) => self.removed(object, &mut touched),
+            Change::Broken(broken) => self.broke(broken, &mut touched),
+            Change::BrokenGone(broken) => {
+                self.broken.remove(&broken.uid);
+                touched.gone.push(broken.uid);
+            }
+        }
+        touched
+    }
+
+    fn begin(&mut self, kind: Kind) {
+        self.lists.entry(kind).or_default().0 += 1;
+        match kind {
+            Kind::Database => self.databases.begin(),
+            Kind::Backup => self.requests.begin(Operation::Backup),
+            Kind::Restore => self.requests.begin(Operation::Restore),
+            Kind::Job => self.jobs.begin(),
+            Kind::Driver | Kind::Namespace => {}
         }
     }
 
-    /// The Driver whose image is to run `operation`: the one named, and for what takes no engine, the first if
-    /// there is none of that name.
-    pub fn driver_for(&self, operation: Operation, driver: &str) -> Option<Arc<DriverRegistration>> {
-        let takes_none = matches!(operation, Operation::DeleteBackup | Operation::Release);
-        let any = || self.drivers.values().next().filter(|_| takes_none);
-        self.drivers.get(driver).or_else(any).cloned()
-    }
-
-    /// The secrets of the object store that `launch` moves data to or from, or deletes in.
-    pub fn store_keys(&self, object: Guarded<'_>, launch: &Launch) -> StoreKeys {
-        let database = match object {
-            Guarded::Database(database) => database,
-            Guarded::Backup(backup) => {
-                return StoreKeys::of(backup.location().map(|location| location.s3.clone()), None);
+    fn complete(&mut self, kind: Kind, touched: &mut Touched) {
+        let list = self.lists.entry(kind).or_default();
+        list.1 = true;
+        let (epoch, mut unseen) = (list.0, Vec::new());
+        self.broken.retain(|uid, (broken, seen)| {
+            let stays = broken.kind != kind || *seen == epoch;
+            if !stays {
+                unseen.push(Arc::clone(uid));
             }
-        };
-        let from = match launch.operation {
-            Operation::Backup | Operation::BackupBeforeDelete | Operation::Delete => {
-                return StoreKeys::of(database.spec.backup_to.as_ref().and_then(BackupTarget::s3), None);
-            }
-            Operation::Restore => {
-                let uid = launch.request.as_ref().map(|request| request.uid.as_str()).unwrap_or_default();
-                self.requests.get(uid).and_then(|restore| restore.from.as_ref())
-            }
-            Operation::Create => {
-                database.spec.restore_from.as_ref().filter(|_| moves_data(object, launch.operation))
-            }
-            Operation::Rotate | Operation::DeleteBackup | Operation::Release => None,
-        };
-        let Some(from) = from else { return StoreKeys::default() };
-        let namespace = database.metadata.namespace.as_deref().unwrap_or_default();
-        let stored = from.backup.as_ref().and_then(|name| self.requests.backup(namespace, name));
-        let target = match &from.location {
-            Some(location) => Some(location.s3.clone()),
-            None => stored.and_then(|backup| backup.stored_in.clone()),
-        };
-        StoreKeys::of(target, from.decryption_key.clone())
-    }
-
-    /// The Jobs in flight: one for each Database that has an active Job whose work is not recorded as done, for
-    /// each Backup that has one, and one for each that is being launched. A Job counts by what its object says,
-    /// not by its own labels.
-    pub fn load(&self, databases: &Store<Database>, operator_namespace: &str) -> Load {
-        let mut in_flight = self.launching.clone();
-        for job in self.jobs.active() {
-            if let Some(backup) = self.requests.get(&job.uid) {
-                if job.namespace == backup.namespace || job.namespace == operator_namespace {
-                    in_flight.insert(job.uid.clone(), backup.place());
+            stays
+        });
+        match kind {
+            Kind::Database => {
+                for database in self.databases.complete() {
+                    self.database_gone(&database, touched);
                 }
-                continue;
             }
-            let key = ObjectRef::new(&job.database).within(&job.database_namespace);
-            let Some(database) = databases.get(&key) else { continue };
-            if self.is_in_flight(job, &database, operator_namespace) {
-                in_flight.insert(job.uid.clone(), Guarded::from(&*database).place());
+            Kind::Backup | Kind::Restore => {
+                let operation = if kind == Kind::Backup { Operation::Backup } else { Operation::Restore };
+                for request in self.requests.complete(operation) {
+                    self.request_gone(&request, touched);
+                }
+            }
+            Kind::Job => {
+                for uid in self.jobs.complete() {
+                    self.prune(&uid);
+                    touched.woken.push(uid);
+                }
+            }
+            Kind::Driver => {
+                let gone: Vec<_> = self.drivers.extract_if(.., |_, (_, seen)| *seen != epoch).collect();
+                for (name, _) in gone {
+                    self.wake_driven(&name, touched);
+                }
+            }
+            Kind::Namespace => {
+                let gone: Vec<_> = self.terminating.extract_if(.., |_, (_, seen)| *seen != epoch).collect();
+                for (name, _) in gone {
+                    self.wake_namespace(&name, touched);
+                }
             }
         }
-        let mut load = Load::default();
-        for place in in_flight.values() {
-            load.add(place);
-        }
-        load
+        // One that could be decoded in the meantime is known by then.
+        touched.gone.extend(unseen.into_iter().filter(|uid| !self.knows(uid)));
     }
 
-    /// Takes a slot for `object`, or a place in the queue. A Backup has none there: it asks again.
-    pub fn reserve(
-        &mut self,
-        object: Guarded<'_>,
-        databases: &Store<Database>,
-        operator_namespace: &str,
-        limits: &Limits,
-    ) -> bool {
-        let (uid, place) = (object.uid().to_owned(), object.place());
-        if self.load(databases, operator_namespace).has_room_for(&place, limits) {
-            self.waiting.remove(&uid);
-            self.launching.insert(uid, place);
-            return true;
-        }
-        if let Guarded::Database(database) = object {
-            let arrival = self.arrivals;
-            self.arrivals += 1;
-            let who = ObjectRef::from(database);
-            self.waiting.entry(uid).or_insert(Waiter { arrival, place, who });
-        }
-        false
-    }
-
-    /// Gives the slot back to the Job, if one was launched, or to others.
-    pub fn settle(&mut self, uid: &str, launched: Option<KnownJob>) {
-        self.launching.remove(uid);
-        match launched {
-            Some(job) => {
-                self.refusals.remove(uid);
-                self.jobs.add(job);
+    fn applied(&mut self, object: Object, now: &Now, live: bool, touched: &mut Touched) {
+        match object {
+            Object::Database(database) => self.database(*database, touched),
+            Object::Request(request) => self.request(*request, touched),
+            Object::Driver(driver) => self.registered(&driver, touched),
+            Object::Job(job) => {
+                self.wake_worked_on(&job, live, touched);
+                self.jobs.apply(*job, now, live);
             }
-            None => *self.refusals.entry(uid.to_owned()).or_default() += 1,
+            Object::Namespace(namespace) => self.namespace(namespace, touched),
         }
     }
 
-    /// How often in a row a launch was not taken.
-    pub fn refused(&self, uid: &str) -> u32 {
-        self.refusals.get(uid).copied().unwrap_or_default()
-    }
-
-    /// Forgets that a Database waits.
-    pub fn leave_queue(&mut self, uid: &str) {
-        self.waiting.remove(uid);
-    }
-
-    /// Forgets an object that is gone.
-    pub fn forget(&mut self, uid: &str) {
-        self.waiting.remove(uid);
-        self.refusals.remove(uid);
-    }
-
-    /// The Databases that waited for a slot and have one now.
-    pub fn admitted(
-        &self,
-        databases: &Store<Database>,
-        operator_namespace: &str,
-        limits: &Limits,
-    ) -> Vec<ObjectRef<Database>> {
-        if self.waiting.is_empty() {
-            return Vec::new();
+    fn removed(&mut self, object: Object, touched: &mut Touched) {
+        match object {
+            Object::Database(database) => {
+                self.broken.remove(&database.uid);
+                self.databases.remove(&database.uid);
+                self.database_gone(&database, touched);
+            }
+            Object::Request(request) => {
+                self.broken.remove(&request.uid);
+                self.requests.remove(&request.uid);
+                self.request_gone(&request, touched);
+            }
+            Object::Driver(driver) => {
+                self.drivers.remove(&driver.name);
+                self.wake_driven(&driver.name, touched);
+            }
+            Object::Job(job) => {
+                self.jobs.remove(&job);
+                self.prune(&job.uid);
+                self.wake_worked_on(&job, true, touched);
+            }
+            Object::Namespace(namespace) => {
+                if self.terminating.get(&namespace.name).is_some_and(|(uid, _)| *uid == namespace.uid) {
+                    self.terminating.remove(&namespace.name);
+                }
+            }
         }
-        let mut waiting: Vec<_> = self.waiting.values().collect();
-        waiting.sort_by_key(|waiter| waiter.arrival);
-        let load = self.load(databases, operator_namespace);
-        load.admit(waiting.iter().map(|waiter| (&waiter.who, &waiter.place)), limits)
+    }
+
+    /// What was known of it before is not so any more, whatever it is now.
+    fn broke(&mut self, broken: Broken, touched: &mut Touched) {
+        match broken.kind {
+            Kind::Database => drop(self.databases.remove(&broken.uid)),
+            Kind::Backup | Kind::Restore => drop(self.requests.remove(&broken.uid)),
+            Kind::Driver => {
+                self.drivers.remove(&broken.name);
+                self.wake_driven(&broken.name, touched);
+            }
+            Kind::Job | Kind::Namespace => {}
+        }
+        touched.woken.push(Arc::clone(&broken.uid));
+        let epoch = self.epoch(broken.kind);
+        self.broken.insert(Arc::clone(&broken.uid), (broken, epoch));
+    }
+
+    fn database(&mut self, database: KnownDatabase, touched: &mut Touched) {
+        let was_broken = self.broken.remove(&database.uid).is_some();
+        let now = database.clone();
+        let (before, replaced) = self.databases.apply(database);
+        if let Some(replaced) = replaced {
+            self.database_gone(&replaced, touched);
+        }
+        if before.is_none() {
+            // They may have waited for it.
+            touched.woken.extend(self.requests.about(&now).map(|request| Arc::clone(&request.uid)));
+        }
+        if was_broken || before.as_ref() != Some(&now) {
+            touched.woken.push(now.uid);
+        }
+    }
+
+    fn database_gone(&mut self, database: &KnownDatabase, touched: &mut Touched) {
+        touched.gone.push(Arc::clone(&database.uid));
+        touched.woken.extend(self.requests.about(database).map(|request| Arc::clone(&request.uid)));
+        self.prune(&database.uid);
+    }
+
+    fn request(&mut self, request: KnownRequest, touched: &mut Touched) {
+        let was_broken = self.broken.remove(&request.uid).is_some();
+        let now = request.clone();
+        let before = self.requests.apply(request);
+        let was_complete = before.as_ref().is_some_and(|before| before.completed);
+        if now.completed && before.is_some() && !was_complete {
+            touched.completed.push(now.clone());
+        }
+        if was_broken || before.as_ref() != Some(&now) {
+            self.wake_about(&now, touched);
+        }
+    }
+
+    fn request_gone(&mut self, request: &KnownRequest, touched: &mut Touched) {
+        if request.erased {
+            touched.erased.push(request.clone());
+        }
+        touched.gone.push(Arc::clone(&request.uid));
+        self.wake_about(request, touched);
+        self.prune(&request.uid);
+    }
+
+    fn registered(&mut self, driver: &KnownDriver, touched: &mut Touched) {
+        let (name, epoch) = (Arc::clone(&driver.name), self.epoch(Kind::Driver));
+        if let Some(uid) = driver.state.split('/').next() {
+            self.broken.remove(uid);
+            touched.gone.push(uid.into());
+        }
+        let before = self.drivers.insert(Arc::clone(&name), (driver.clone(), epoch));
+        if before.is_none_or(|(before, _)| before.state != driver.state) {
+            self.wake_driven(&name, touched);
+        }
+    }
+
+    fn namespace(&mut self, namespace: KnownNamespace, touched: &mut Touched) {
+        let KnownNamespace { name, uid, terminating } = namespace;
+        let epoch = self.epoch(Kind::Namespace);
+        let was = self.is_terminating(&name);
+        if terminating {
+            self.terminating.insert(Arc::clone(&name), (uid, epoch));
+        } else {
+            self.terminating.remove(&name);
+        }
+        if was != terminating {
+            self.wake_namespace(&name, touched);
+        }
+    }
+
+    /// Forgets attempts that nobody counts on any more.
+    fn prune(&mut self, uid: &Uid) {
+        let Self { databases, requests, jobs, broken, .. } = self;
+        if broken.contains_key(uid) {
+            return;
+        }
+        let database = databases.get(uid);
+        let backup = requests.get(uid).and_then(|request| request.deletion.as_ref());
+        let generation = database.map(|it| it.generation).or_else(|| backup.map(|it| it.generation));
+        let pending: Vec<_> = database
             .into_iter()
-            .cloned()
-            .collect()
+            .flat_map(|database| requests.about(database))
+            .map(|request| Series::of_request(&request.uid))
+            .collect();
+        jobs.prune(uid, |series| match series {
+            Series::Generation(of) => generation == Some(*of),
+            Series::Request(_) => pending.contains(series),
+        });
     }
 
-    fn is_in_flight(&self, job: &KnownJob, database: &Database, operator_namespace: &str) -> bool {
-        is_trusted(job, database, operator_namespace)
-            && !is_recorded(job, database, &self.requests)
-            && !is_past(job.operation, database.phase())
+    fn knows(&self, uid: &str) -> bool {
+        self.databases.get(uid).is_some() || self.requests.get(uid).is_some()
+    }
+
+    fn epoch(&self, kind: Kind) -> u32 {
+        self.lists.get(&kind).map(|(epoch, _)| *epoch).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::runtime::{reflector::store, watcher::Event};
-
-    use super::*;
-    use crate::seen::jobs::JobState;
-
-    const LIMITS: Limits = Limits { total: 2, per_server: 2 };
-
-    fn database(uid: &str, status: &serde_json::Value) -> Database {
-        serde_json::from_value(serde_json::json!({
-            "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
-            "metadata": {"name": uid, "namespace": "shop", "uid": uid},
-            "spec": {"driver": "engine", "connect": {"host": "H"},
-                     "credentials": {"username": {"value": "u"}, "password": {"value": "p"}}},
-            "status": status,
-        }))
-        .unwrap()
-    }
-
-    fn stored(databases: &[Database]) -> Store<Database> {
-        let (reader, mut writer) = store();
-        for database in databases {
-            writer.apply_watcher_event(&Event::Apply(database.clone()));
-        }
-        reader
-    }
-
-    fn job(uid: &str, name: &str) -> KnownJob {
-        KnownJob {
-            name: name.into(),
-            namespace: "shop".into(),
-            uid: uid.into(),
-            database: uid.into(),
-            database_namespace: "shop".into(),
-            operation: Operation::Create,
-            generation: 1,
-            request: None,
-            attempt: 1,
-            retry: None,
-            reconcile: None,
-            source: None,
-            image: String::new(),
-            state: JobState::Suspended,
-        }
-    }
-
-    #[test]
-    fn a_job_takes_its_slot_before_the_watch_shows_it() {
-        let (one, two) = (database("1", &serde_json::Value::Null), database("2", &serde_json::Value::Null));
-        let databases = stored(&[one.clone(), two.clone()]);
-        let mut world = World::default();
-        assert!(world.reserve(Guarded::from(&one), &databases, "system", &LIMITS));
-        assert!(
-            !world.reserve(Guarded::from(&two), &databases, "system", &LIMITS),
-            "the last slot is for others"
-        );
-        assert!(world.admitted(&databases, "system", &LIMITS).is_empty());
-
-        world.settle("1", Some(job("1", "j")));
-        assert_eq!(world.load(&databases, "system").total(), 1);
-        world.jobs.delete(&job("1", "j"));
-        assert_eq!(world.admitted(&databases, "system", &LIMITS), [ObjectRef::from(&two)]);
-        assert!(world.reserve(Guarded::from(&two), &databases, "system", &LIMITS));
-        assert!(world.admitted(&databases, "system", &LIMITS).is_empty(), "nobody waits any more");
-    }
-
-    #[test]
-    fn recorded_work_frees_the_slot_while_kubernetes_still_shows_the_job_active() {
-        let mut world = World::default();
-        world.jobs.add(job("1", "j"));
-        let load =
-            |status: serde_json::Value| world.load(&stored(&[database("1", &status)]), "system").total();
-        assert_eq!(load(serde_json::json!({"phase": "Creating"})), 1);
-        assert_eq!(load(serde_json::json!({"phase": "Created", "lastCompletedJob": "j"})), 0);
-        assert_eq!(world.load(&stored(&[]), "system").total(), 0, "its Database is gone");
-    }
-
-    #[test]
-    fn nobody_can_take_slots_with_labels() {
-        let mut world = World::default();
-        world.jobs.add(KnownJob { namespace: "elsewhere".into(), ..job("1", "j") });
-        let databases = stored(&[database("1", &serde_json::Value::Null)]);
-        assert_eq!(world.load(&databases, "system").total(), 0);
-    }
-}
+mod tests;

@@ -1,115 +1,81 @@
 use std::time::Duration;
 
 use super::*;
-use crate::database::decide::{Launch, Wait};
-use crate::database::facts::Progress;
-use crate::seen::jobs::{JobState, Pods};
+use crate::attempts::{Failed, JobFact, JobProgress, Pods, Wishes};
+use crate::decision::Wait;
 
-fn backup(policy: &str) -> Backup {
-    serde_json::from_value(serde_json::json!({
-        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Backup",
-        "metadata": {"name": "nightly", "namespace": "shop", "uid": "b-1", "generation": 2,
-                     "finalizers": ["db.isotoma.com/backup"], "deletionTimestamp": "2026-01-01T00:00:00Z",
-                     "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"database": "orders", "deletionPolicy": policy},
-        "status": {"driver": "engine", "location": {"path": "shop/orders/b-1", "s3": {
-            "region": "eu-west-1", "bucket": "dumps", "prefix": "backups/"}}},
-    }))
-    .unwrap()
+fn facts(jobs: Vec<JobFact>) -> Facts {
+    Facts {
+        guarded: true,
+        generation: 2,
+        wishes: Wishes::default(),
+        registered: true,
+        terminating: false,
+        jobs,
+        spent: Vec::new(),
+    }
 }
 
-fn known(operation: Operation, namespace: &str) -> KnownJob {
-    let writes = operation == Operation::Backup;
-    KnownJob {
-        name: operation.to_string(),
-        namespace: namespace.into(),
-        uid: if writes { "d-1" } else { "b-1" }.into(),
-        database: "orders".into(),
-        database_namespace: "shop".into(),
+fn job(operation: Operation, progress: JobProgress) -> JobFact {
+    JobFact {
+        name: "job".into(),
         operation,
         generation: 2,
-        request: writes.then(|| "b-1".to_owned()),
+        request: None,
         attempt: 1,
-        retry: None,
-        reconcile: None,
-        source: None,
-        image: String::new(),
-        state: JobState::Active { since: Timestamp::UNIX_EPOCH, pods: Pods::Ran },
+        wishes: Wishes::default(),
+        image: "img:1".into(),
+        outdated: false,
+        recorded: false,
+        progress,
     }
 }
 
-fn facts(policy: &str, job: Option<KnownJob>) -> Facts {
-    let mut jobs = Jobs::default();
-    if let Some(job) = job {
-        jobs.add(job);
-    }
-    Facts::of(&backup(policy), &jobs, Registered::Named, "system", Timestamp::UNIX_EPOCH)
-}
-
-fn launched(decision: &Decision) -> Option<Operation> {
+fn launched(decision: &Decision) -> Option<(Operation, u32)> {
     match decision {
-        Decision::Launch(launch) => Some(launch.operation),
-        _ => None,
+        Decision::Launch(launch) => Some((launch.operation, launch.attempt)),
+        Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => None,
     }
 }
 
 #[test]
 fn what_is_written_is_not_deleted_before_its_writer_has_ended() {
-    let decided = |policy, job| launched(&decide(&facts(policy, job)));
-    let reader = KnownJob { source: Some("b-1".into()), request: None, ..known(Operation::Restore, "shop") };
-    assert_eq!(decided("Delete", Some(KnownJob { uid: "d-2".into(), ..reader })), None, "it is loaded");
-    let (writer, deletion) = (known(Operation::Backup, "shop"), Some(Operation::DeleteBackup));
-    assert_eq!(decided("Delete", None), deletion);
-    assert_eq!(decided("Delete", Some(writer.clone())), None);
-    let ended = JobState::Failed { permanent: true, at: Timestamp::UNIX_EPOCH };
-    assert_eq!(decided("Delete", Some(KnownJob { state: ended, ..writer.clone() })), deletion);
+    let writer = |age, pods| job(Operation::Backup, JobProgress::Active { age, pods });
+    let hours = Duration::from_hours(20);
+    let decided = |job| launched(&decide(&facts(vec![job])));
+    assert_eq!(decided(writer(hours, Pods::Ran)), None);
     // One that has not begun finds a Backup that is deleted, and writes nothing. It is not waited for without end.
-    let never =
-        JobState::Active { since: Timestamp::UNIX_EPOCH - Duration::from_hours(1), pods: Pods::Starting };
-    assert_eq!(decided("Delete", Some(KnownJob { state: never, ..writer.clone() })), deletion);
-    // Whoever retains what is stored need not wait.
-    assert_eq!(decided("Retain", Some(writer.clone())), deletion);
-    // The Job of another Backup, or from elsewhere, is no reason.
-    let other = KnownJob { request: Some("b-2".into()), ..writer.clone() };
-    assert_eq!(decided("Delete", Some(other)), deletion);
-    assert_eq!(decided("Delete", Some(known(Operation::Backup, "elsewhere"))), deletion);
+    assert_eq!(decided(writer(hours, Pods::Starting)), Some((Operation::DeleteBackup, 1)));
     // Kubernetes does not know yet what the status says: that it is whole.
-    let mut whole = backup("Delete");
-    whole.status.as_mut().unwrap().job = Some(writer.name.clone());
-    let mut jobs = Jobs::default();
-    jobs.add(writer);
-    let facts = Facts::of(&whole, &jobs, Registered::Named, "system", Timestamp::UNIX_EPOCH);
-    assert_eq!(launched(&decide(&facts)), deletion);
-}
-
-#[test]
-fn a_job_counts_only_from_where_it_was_launched() {
-    let count = |job| facts("Delete", Some(job)).jobs.len();
-    assert_eq!(count(known(Operation::DeleteBackup, "shop")), 1);
-    assert_eq!(count(known(Operation::DeleteBackup, "elsewhere")), 0);
-    assert_eq!(count(known(Operation::Release, "system")), 1);
-    assert_eq!(count(known(Operation::Release, "shop")), 0, "a tenant cannot have us let it go");
+    let recorded = JobFact { recorded: true, ..writer(Duration::ZERO, Pods::Ran) };
+    assert_eq!(decided(recorded), Some((Operation::DeleteBackup, 1)));
 }
 
 #[test]
 fn a_change_of_policy_brings_the_next_attempt_at_once() {
     let failed = |generation| {
-        let state = JobState::Failed { permanent: true, at: Timestamp::UNIX_EPOCH };
-        KnownJob { generation, state, ..known(Operation::DeleteBackup, "shop") }
+        let progress = JobProgress::Failed { why: Failed::Permanent, age: Duration::ZERO };
+        decide(&facts(vec![JobFact { generation, ..job(Operation::DeleteBackup, progress) }]))
     };
-    let decided = |job| decide(&facts("Retain", Some(job)));
-    assert!(matches!(decided(failed(2)), Decision::Wait(Wait::Backoff { permanent: true, .. })));
-    assert_eq!(launched(&decided(failed(1))), Some(Operation::DeleteBackup));
+    assert!(matches!(failed(2), Decision::Wait(Wait::Backoff { permanent: true, .. })));
+    assert_eq!(launched(&failed(1)), Some((Operation::DeleteBackup, 1)));
 }
 
 #[test]
-fn a_release_goes_on_and_says_where_what_is_stored_is() {
-    let mut facts = facts("Delete", Some(known(Operation::Release, "system")));
-    assert_eq!(facts.released_by(), Some("release"));
-    facts.jobs[0].progress = Progress::Failed { permanent: false, age: Duration::from_secs(30) };
-    assert_eq!(decide(&facts), Decision::Launch(Launch { attempt: 2, ..Launch::RELEASE }));
-    let note = left_in_place(&backup("Delete")).note;
-    for expected in ["namespace shop is terminating", "backups/shop/orders/b-1 of bucket dumps"] {
-        assert!(note.contains(expected), "{note}");
-    }
+fn one_that_ends_with_its_namespace_is_let_go_from_ours_whatever_is_registered() {
+    let terminating = Facts { terminating: true, registered: false, ..facts(Vec::new()) };
+    assert_eq!(launched(&decide(&terminating)), Some((Operation::Release, 1)));
+    let progress = JobProgress::Failed { why: Failed::Error, age: Duration::from_secs(30) };
+    let again = Facts { jobs: vec![job(Operation::Release, progress)], ..terminating };
+    assert_eq!(launched(&decide(&again)), Some((Operation::Release, 2)));
+    let staying = Facts { registered: false, ..facts(Vec::new()) };
+    assert_eq!(decide(&staying), Decision::Stuck(Stuck::UnknownDriver));
+}
+
+#[test]
+fn one_that_is_let_go_is_left_alone() {
+    assert_eq!(
+        decide(&Facts { guarded: false, ..facts(Vec::new()) }),
+        Decision::Settled(Settled::NothingLeft)
+    );
 }

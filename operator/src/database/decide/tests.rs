@@ -1,6 +1,7 @@
 use super::*;
-use crate::database::facts::{Registered, Wishes};
-use crate::job::build::{JobName, Subject};
+use crate::attempts::{Failed, Pods, Spent, Wishes, backoff};
+use crate::decision::Wish;
+use crate::job_name::{JobName, Series};
 
 fn facts(jobs: Vec<JobFact>) -> Facts {
     Facts {
@@ -12,30 +13,33 @@ fn facts(jobs: Vec<JobFact>) -> Facts {
         verify_in: None,
         generation: 4,
         wishes: Wishes::default(),
-        driver: Registered::Named,
+        registered: true,
+        terminating: false,
         completed: None,
         request: None,
         waiting: Vec::new(),
         jobs,
+        spent: Vec::new(),
     }
 }
 
-fn job(attempt: u32, progress: Progress) -> JobFact {
+fn job(attempt: u32, progress: JobProgress) -> JobFact {
     JobFact {
-        name: format!("create-{attempt}"),
+        name: format!("create-{attempt}").into(),
         operation: Operation::Create,
         generation: 4,
         request: None,
         attempt,
         wishes: Wishes::default(),
         image: "img:1".into(),
+        outdated: false,
         recorded: false,
         progress,
     }
 }
 
 fn failed(attempt: u32, seconds: u64) -> JobFact {
-    job(attempt, Progress::Failed { permanent: false, age: Duration::from_secs(seconds) })
+    job(attempt, JobProgress::Failed { why: Failed::Error, age: Duration::from_secs(seconds) })
 }
 
 fn attempt(decision: &Decision) -> Option<u32> {
@@ -46,7 +50,7 @@ fn attempt(decision: &Decision) -> Option<u32> {
 }
 
 fn created(attempt: u32) -> JobName {
-    JobName { operation: Operation::Create, subject: Subject::Generation(4), attempt }
+    JobName { operation: Operation::Create, series: Series::Generation(4), attempt }
 }
 
 #[test]
@@ -85,19 +89,19 @@ fn a_name_is_never_used_twice() {
 
 #[test]
 fn a_permanent_failure_waits_for_a_change_a_wish_or_the_cap() {
-    let at = |seconds| job(1, Progress::Failed { permanent: true, age: Duration::from_secs(seconds) });
+    let at =
+        |seconds| job(1, JobProgress::Failed { why: Failed::Permanent, age: Duration::from_secs(seconds) });
     assert_eq!(attempt(&decide(&facts(vec![at(1799)]))), None);
     assert_eq!(attempt(&decide(&facts(vec![at(1800)]))), Some(2));
     let changed = Facts { generation: 5, ..facts(vec![at(1)]) };
     assert_eq!(attempt(&decide(&changed)), Some(1));
-    let wished =
-        Facts { wishes: Wishes { retry: Some("now".into()), ..Wishes::default() }, ..facts(vec![at(1)]) };
+    let wished = Facts { wishes: Wishes { retry: Some(Wish(1)), ..Wishes::default() }, ..facts(vec![at(1)]) };
     assert_eq!(attempt(&decide(&wished)), Some(2));
 }
 
 #[test]
 fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
-    let active = Progress::Active { age: Duration::from_secs(2), pods: Pods::Ran };
+    let active = JobProgress::Active { age: Duration::from_secs(2), pods: Pods::Ran };
     let recorded = JobFact { recorded: true, ..job(1, active) };
     let being_deleted = Facts {
         phase: Some(DatabasePhase::Created),
@@ -114,7 +118,7 @@ fn a_recorded_job_frees_the_way_at_once_and_does_not_spin() {
 
 #[test]
 fn work_that_is_not_recorded_is_repeated_and_counted() {
-    let complete = |seconds| job(1, Progress::Complete { age: Duration::from_secs(seconds) });
+    let complete = |seconds| job(1, JobProgress::Complete { age: Duration::from_secs(seconds) });
     assert_eq!(attempt(&decide(&facts(vec![complete(29)]))), None);
     let expected = Launch {
         operation: Operation::Create,
@@ -122,6 +126,7 @@ fn work_that_is_not_recorded_is_repeated_and_counted() {
         source: None,
         attempt: 2,
         after_lost_work: true,
+        unasked: false,
     };
     assert_eq!(decide(&facts(vec![complete(30)])), Decision::Launch(expected));
 }
@@ -129,51 +134,117 @@ fn work_that_is_not_recorded_is_repeated_and_counted() {
 #[test]
 fn a_job_that_cannot_start_is_noticed_in_time() {
     let at = |seconds, pods| {
-        decide(&facts(vec![job(1, Progress::Active { age: Duration::from_secs(seconds), pods })]))
+        decide(&facts(vec![job(1, JobProgress::Active { age: Duration::from_secs(seconds), pods })]))
     };
     let look = |seconds| Decision::Wait(Wait::Job { look_in: Some(Duration::from_secs(seconds)) });
     assert_eq!(at(4, Pods::None), look(6));
     assert_eq!(at(10, Pods::None), Decision::Stuck(Stuck::NoPod { job: "create-1".into() }));
-    assert_eq!(at(10, Pods::Starting), look(5));
-    assert!(matches!(at(15, Pods::Starting), Decision::Stuck(Stuck::NotRunning { .. })));
+    assert_eq!(at(10, Pods::Starting), look(50), "a large image takes a while");
+    assert!(matches!(at(60, Pods::Starting), Decision::Stuck(Stuck::NotRunning { .. })));
     assert_eq!(at(9999, Pods::Ran), Decision::Wait(Wait::Job { look_in: None }));
-    let suspended = decide(&facts(vec![job(1, Progress::Suspended)]));
+    let suspended = decide(&facts(vec![job(1, JobProgress::Suspended)]));
     assert_eq!(suspended, Decision::Wait(Wait::Suspended));
 }
 
 #[test]
-fn what_was_released_goes_on_being_released() {
+fn what_ends_with_its_namespace_is_let_go_and_what_nobody_deletes_yet_waits() {
+    let terminating = |intent, jobs| Facts { intent, terminating: true, ..facts(jobs) };
+    let unknown = Facts { registered: false, ..terminating(Intent::BackupThenDelete, Vec::new()) };
+    match decide(&unknown) {
+        Decision::Launch(launch) => assert_eq!(launch.operation, Operation::Release),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(decide(&terminating(Intent::Keep, Vec::new())), Decision::Wait(Wait::Namespace));
     let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
-    let deleted = Facts { intent: Intent::Delete, ..facts(vec![release.clone()]) };
-    let expected = Launch {
-        operation: Operation::Release,
-        request: None,
-        source: None,
-        attempt: 2,
-        after_lost_work: false,
-    };
-    assert_eq!(decide(&deleted), Decision::Launch(expected));
-    assert_eq!(attempt(&decide(&facts(vec![release]))), Some(1), "nobody deletes it: it is created");
+    assert_eq!(attempt(&decide(&terminating(Intent::Delete, vec![release]))), Some(2));
 }
 
 #[test]
 fn an_unknown_driver_is_told_when_a_job_is_due() {
-    let unknown = Facts { driver: Registered::Others, ..facts(Vec::new()) };
-    assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver { probe: false }));
+    let unknown = Facts { registered: false, ..facts(Vec::new()) };
+    assert_eq!(decide(&unknown), Decision::Stuck(Stuck::UnknownDriver));
 }
 
 #[test]
-fn a_job_that_never_begins_does_not_hold_up_the_next_for_ever() {
-    let starting = |minutes| {
-        let progress = Progress::Active { age: Duration::from_mins(minutes), pods: Pods::Starting };
-        decide(&facts(vec![job(1, progress)]))
-    };
-    assert!(matches!(starting(9), Decision::Stuck(Stuck::NotRunning { .. })));
-    // It counts as failed from then on.
-    assert!(matches!(starting(10), Decision::Wait(Wait::Backoff { .. })));
-    assert_eq!(attempt(&starting(11)), Some(2));
-    let running = Progress::Active { age: Duration::from_hours(20), pods: Pods::Ran };
+fn a_job_that_never_begins_is_not_doubled_and_holds_up_nothing_else_for_ever() {
+    let starting =
+        |minutes| job(1, JobProgress::Active { age: Duration::from_mins(minutes), pods: Pods::Starting });
+    for minutes in [9, 11, 600] {
+        let decided = decide(&facts(vec![starting(minutes)]));
+        assert!(matches!(decided, Decision::Stuck(Stuck::NotRunning { .. })), "{minutes}: {decided:?}");
+    }
+    let deleted = |minutes| decide(&Facts { intent: Intent::Delete, ..facts(vec![starting(minutes)]) });
+    assert_eq!(attempt(&deleted(9)), None);
+    assert_eq!(attempt(&deleted(10)), Some(1));
+    let running = JobProgress::Active { age: Duration::from_hours(20), pods: Pods::Ran };
     assert_eq!(decide(&facts(vec![job(1, running)])), Decision::Wait(Wait::Job { look_in: None }));
+}
+
+#[test]
+fn a_job_that_never_began_is_made_anew_when_its_driver_has_changed() {
+    let starting = |seconds, outdated| {
+        let progress = JobProgress::Active { age: Duration::from_secs(seconds), pods: Pods::Starting };
+        attempt(&decide(&facts(vec![JobFact { outdated, ..job(1, progress) }])))
+    };
+    assert_eq!(starting(59, true), None);
+    assert_eq!(starting(60, true), Some(2));
+    assert_eq!(starting(60, false), None);
+    let ran = JobProgress::Active { age: Duration::from_hours(1), pods: Pods::Ran };
+    assert_eq!(attempt(&decide(&facts(vec![JobFact { outdated: true, ..job(1, ran) }]))), None);
+}
+
+#[test]
+fn a_first_eviction_costs_no_wait_and_a_node_that_evicts_all_does() {
+    let evicted = |attempt, seconds| {
+        let age = Duration::from_secs(seconds);
+        facts(vec![job(attempt, JobProgress::Failed { why: Failed::Disrupted, age })])
+    };
+    assert_eq!(attempt(&decide(&evicted(1, 0))), Some(2));
+    assert_eq!(attempt(&decide(&evicted(2, 29))), None);
+    assert_eq!(attempt(&decide(&evicted(2, 30))), Some(3));
+}
+
+#[test]
+fn an_attempt_whose_job_is_gone_is_not_counted_again() {
+    let spent = Spent { operation: Operation::Create, series: Series::Generation(4), attempt: 7 };
+    let of = |spent| attempt(&decide(&Facts { spent: vec![spent], ..facts(Vec::new()) }));
+    assert_eq!(of(spent.clone()), Some(8));
+    assert_eq!(of(Spent { series: Series::Generation(3), ..spent }), Some(1));
+}
+
+#[test]
+fn what_nobody_asks_for_comes_last_and_says_so() {
+    let due = |request, wishes| {
+        decide(&Facts {
+            phase: Some(DatabasePhase::Created),
+            current: true,
+            verify_in: Some(Duration::ZERO),
+            request,
+            wishes,
+            ..facts(Vec::new())
+        })
+    };
+    let unasked = |decision| match decision {
+        Decision::Launch(Launch { operation, unasked, .. }) => (operation, unasked),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unasked(due(None, Wishes::default())), (Operation::Create, true));
+    let backup = Request {
+        operation: Operation::Backup,
+        name: "b".into(),
+        uid: "b".into(),
+        retry: None,
+        source: None,
+    };
+    assert_eq!(unasked(due(Some(backup), Wishes::default())), (Operation::Backup, false));
+    let later = Facts {
+        phase: Some(DatabasePhase::Created),
+        current: true,
+        verify_in: Some(Duration::from_secs(9)),
+        ..facts(Vec::new())
+    };
+    let expected = Settled::Current { verify_in: Some(Duration::from_secs(9)) };
+    assert_eq!(decide(&later), Decision::Settled(expected));
 }
 
 #[test]
@@ -188,7 +259,7 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
     let failing = JobFact {
         operation: Operation::Restore,
         request: Some("older".into()),
-        ..job(1, Progress::Failed { permanent: false, age: Duration::from_secs(1) })
+        ..job(1, JobProgress::Failed { why: Failed::Error, age: Duration::from_secs(1) })
     };
     let waiting = |waiting| Facts {
         phase: Some(DatabasePhase::Created),
@@ -199,7 +270,7 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
     };
     assert!(matches!(decide(&waiting(Vec::new())), Decision::Wait(Wait::Backoff { .. })));
     match decide(&waiting(vec![request("younger", Operation::Backup)])) {
-        Decision::Launch(launch) => assert_eq!(launch.request.unwrap().uid, "younger"),
+        Decision::Launch(launch) => assert_eq!(&*launch.request.unwrap().uid, "younger"),
         other => panic!("{other:?}"),
     }
 }
@@ -209,11 +280,11 @@ fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
     let ended = |operation, attempt, progress| JobFact { operation, ..job(attempt, progress) };
     let saved = |attempt, seconds| {
         let age = Duration::from_secs(seconds);
-        ended(Operation::BackupBeforeDelete, attempt, Progress::Complete { age })
+        ended(Operation::BackupBeforeDelete, attempt, JobProgress::Complete { age })
     };
     let refused = |seconds| {
         let age = Duration::from_secs(seconds);
-        ended(Operation::Delete, 1, Progress::Failed { permanent: true, age })
+        ended(Operation::Delete, 1, JobProgress::Failed { why: Failed::Permanent, age })
     };
     let in_phase = |phase, jobs| {
         decide(&Facts {
@@ -231,6 +302,7 @@ fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
         source: None,
         attempt: 2,
         after_lost_work: false,
+        unasked: false,
     };
     assert_eq!(again, Decision::Launch(expected));
     let soon = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 29), refused(28)]);

@@ -1,40 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::job::build::Subject;
-
-static NO_REQUESTS: std::sync::LazyLock<Requests> = std::sync::LazyLock::new(Requests::default);
-
-const NOW: &str = "2026-01-02T00:00:00Z";
-
-fn database(metadata: &Value, status: &Value) -> Database {
-    let mut database: Database = serde_json::from_value(json!({
-        "apiVersion": "db.isotoma.com/v1alpha1", "kind": "Database",
-        "metadata": {"name": "orders", "namespace": "shop", "uid": "u-1", "generation": 4,
-                     "finalizers": ["db.isotoma.com/database"]},
-        "spec": {"driver": "engine", "connect": {"host": "h"},
-                 "credentials": {"username": {"value": "u"}, "password": {"value": "p"}}},
-        "status": status,
-    }))
-    .unwrap();
-    if let Some(annotations) = metadata.get("annotations") {
-        database.metadata.annotations = serde_json::from_value(annotations.clone()).unwrap();
-    }
-    if metadata.get("finalizers").is_some() {
-        database.metadata.finalizers = None;
-    }
-    database
-}
-
-fn around(resync: Option<Duration>) -> Surroundings<'static> {
-    Surroundings {
-        now: NOW.parse().unwrap(),
-        operator_namespace: "system",
-        resync,
-        driver: Registered::Named,
-        requests: &NO_REQUESTS,
-    }
-}
+use crate::seen::fixtures::{database, request};
 
 fn ready(generation: i64) -> Value {
     json!({"phase": "Created", "verifiedAt": "2026-01-01T12:00:00Z", "lastHandledReconcile": "one",
@@ -42,108 +9,90 @@ fn ready(generation: i64) -> Value {
                            "observedGeneration": generation, "lastTransitionTime": "2026-01-01T12:00:00Z"}]})
 }
 
-fn is_current(metadata: &Value, status: &Value) -> bool {
-    Facts::of(&database(metadata, status), &[], &around(None)).current
+fn known(metadata: &Value, spec: &Value, status: &Value) -> KnownDatabase {
+    database("orders", &json!({"metadata": metadata, "spec": spec, "status": status}))
 }
 
 #[test]
 fn current_means_ready_for_this_generation_guarded_and_reconciled() {
-    assert!(is_current(&json!({}), &ready(4)));
-    assert!(is_current(&json!({"annotations": {"db.isotoma.com/reconcile": "one"}}), &ready(4)));
-    assert!(!is_current(&json!({}), &ready(3)));
-    assert!(!is_current(&json!({"finalizers": null}), &ready(4)));
-    assert!(!is_current(&json!({"annotations": {"db.isotoma.com/reconcile": "two"}}), &ready(4)));
-    assert!(!is_current(&json!({}), &json!({"phase": "Created"})));
-}
-
-#[test]
-fn resync_falls_due_by_age_and_spreads_by_uid() {
-    let verified = |hours: u64| {
-        let resync = Some(Duration::from_secs(hours * 3600));
-        Facts::of(&database(&json!({}), &ready(4)), &[], &around(resync))
+    let is_current = |metadata: Value, status: &Value| {
+        let mut metadata = metadata;
+        metadata["generation"] = json!(4);
+        is_current(&known(&metadata, &json!({}), status))
     };
-    assert!(!verified(10).current, "verified 12 h ago");
-    assert!(verified(14).current);
-    assert!(verified(14).verify_in.unwrap() > Duration::ZERO);
-
-    let interval = Duration::from_secs(10_000);
-    let spread: Vec<_> = (0..50).map(|n| jittered(interval, &format!("uid-{n}")).as_secs()).collect();
-    assert!(spread.iter().all(|seconds| (9_000..=11_000).contains(seconds)), "{spread:?}");
-    assert!(spread.iter().max().unwrap() - spread.iter().min().unwrap() > 1_000, "{spread:?}");
-}
-
-#[test]
-fn a_job_in_a_strange_namespace_does_not_count() {
-    let job = |namespace: &str, operation| KnownJob {
-        name: "j".into(),
-        namespace: namespace.into(),
-        uid: "u-1".into(),
-        database: "orders".into(),
-        database_namespace: "shop".into(),
-        operation,
-        generation: 4,
-        request: None,
-        attempt: 1,
-        retry: None,
-        reconcile: None,
-        source: None,
-        image: String::new(),
-        state: JobState::Suspended,
-    };
-    let count = |job| Facts::of(&database(&json!({}), &json!({})), &[job], &around(None)).jobs.len();
-    assert_eq!(count(job("shop", Operation::Create)), 1);
-    assert_eq!(count(job("system", Operation::Release)), 1);
-    assert_eq!(count(job("elsewhere", Operation::Create)), 0);
-    assert_eq!(
-        count(job("shop", Operation::Release)),
-        0,
-        "a tenant could let go of a database that it may not"
-    );
-    let other = KnownJob { uid: "u-2".into(), ..job("shop", Operation::Create) };
-    assert_eq!(count(other), 0);
+    let guarded = json!({"finalizers": ["db.isotoma.com/database"]});
+    let reconcile = |value: &str| json!({"finalizers": ["db.isotoma.com/database"], "annotations": {"db.isotoma.com/reconcile": value}});
+    assert!(is_current(guarded.clone(), &ready(4)));
+    assert!(is_current(reconcile("one"), &ready(4)));
+    assert!(!is_current(guarded.clone(), &ready(3)));
+    assert!(!is_current(json!({"finalizers": []}), &ready(4)));
+    assert!(!is_current(reconcile("two"), &ready(4)));
+    assert!(!is_current(guarded, &json!({"phase": "Created"})));
 }
 
 #[test]
 fn a_completed_job_counts_only_for_the_object_that_it_was_for() {
-    let completed = |uid: &str| {
-        let job = JobName { operation: Operation::Create, subject: Subject::Generation(4), attempt: 7 };
+    let attempt_of = |uid: &str| {
+        let job = JobName { operation: api::Operation::Create, series: Series::Generation(4), attempt: 7 };
         let status = json!({"phase": "Created", "lastCompletedJob": job.with_uid(uid)});
-        Facts::of(&database(&json!({}), &status), &[], &around(None)).completed.map(|job| job.attempt)
+        completed(&known(&json!({}), &json!({}), &status)).map(|job| job.attempt)
     };
-    assert_eq!(completed("u-1"), Some(7));
-    assert_eq!(completed("u-2"), None, "its status was restored from another");
-}
-
-#[test]
-fn a_clock_that_is_behind_makes_nothing_old() {
-    let now: Timestamp = NOW.parse().unwrap();
-    assert_eq!(age("2026-01-02T00:00:30Z".parse().unwrap(), now), Duration::ZERO);
-    assert_eq!(age("2026-01-01T23:59:30Z".parse().unwrap(), now), Duration::from_secs(30));
+    assert_eq!(attempt_of("orders"), Some(7));
+    assert_eq!(attempt_of("other"), None, "its status was restored from another");
 }
 
 #[test]
 fn only_a_new_value_is_a_wish() {
-    let wishes = |retry: Option<&str>| Wishes { retry: retry.map(Into::into), ..Wishes::default() };
-    assert!(wishes(Some("b")).is_new_since(&wishes(Some("a"))));
-    assert!(wishes(Some("a")).is_new_since(&wishes(None)));
-    assert!(!wishes(Some("a")).is_new_since(&wishes(Some("a"))));
-    assert!(!wishes(None).is_new_since(&wishes(Some("a"))), "removing an annotation asks for nothing");
+    use crate::decision::Wish;
+    let wishes = |retry: Option<u64>| Wishes { retry: retry.map(Wish), ..Wishes::default() };
+    assert!(wishes(Some(2)).is_new_since(&wishes(Some(1))));
+    assert!(wishes(Some(1)).is_new_since(&wishes(None)));
+    assert!(!wishes(Some(1)).is_new_since(&wishes(Some(1))));
+    assert!(!wishes(None).is_new_since(&wishes(Some(1))), "removing an annotation asks for nothing");
 }
 
 #[test]
-fn a_backup_that_is_complete_is_a_wish_of_what_is_to_be_made_from_it() {
-    let mut requests = Requests::default();
-    let backup = crate::seen::requests::request("nightly", "other");
-    requests.apply(backup.clone());
-    let mut database = database(&json!({}), &json!({}));
-    database.spec.restore_from = serde_json::from_value(json!({"backup": "nightly"})).unwrap();
-    let source = |database: &Database, requests: &Requests| {
-        Facts::of(database, &[], &Surroundings { requests, ..around(None) }).wishes.source
+fn what_is_being_deleted_is_not_loaded_any_more() {
+    let spec = json!({"restoreFrom": {"backup": "nightly"}});
+    let kept = known(&json!({}), &spec, &json!({}));
+    assert_eq!(wishes(&kept, Some("b-1".into())).source.as_deref(), Some("b-1"));
+    let deleted = known(&json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), &spec, &json!({}));
+    assert_eq!(wishes(&deleted, Some("b-1".into())).source, None);
+}
+
+#[test]
+fn what_is_begun_comes_first_then_the_oldest() {
+    let backup = |name: &str, minute: u32, phase: &str| {
+        request(
+            "Backup",
+            name,
+            &json!({
+                "metadata": {"creationTimestamp": format!("2026-01-01T00:{minute:02}:00Z")},
+                "spec": {"database": "orders"}, "status": {"phase": phase},
+            }),
+        )
     };
-    assert_eq!(source(&database, &requests), None);
-    requests.apply(KnownRequest { completed: true, ..backup });
-    assert_eq!(source(&database, &requests).as_deref(), Some("nightly"));
-    database.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
-    assert_eq!(source(&database, &requests), None, "nothing is loaded any more");
+    let all = [backup("b", 2, ""), backup("a", 1, ""), backup("c", 3, ""), backup("done", 0, "Completed")];
+    let names = |status: &Value| {
+        let database = known(&json!({}), &json!({}), status);
+        let found = requests(&database, all.iter(), |_| None);
+        found.iter().map(|request| request.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&json!({"phase": "Created"})), ["a", "b", "c"]);
+    let begun = |name: &str| json!({"phase": "BackupInProgress", "activeOperation": {"backup": name}});
+    assert_eq!(names(&begun("c")), ["c", "a", "b"]);
+    assert_eq!(
+        names(&begun("done")),
+        ["done", "a", "b", "c"],
+        "the Database does not know yet that it is done"
+    );
+}
+
+#[test]
+fn what_was_begun_for_an_object_that_is_gone_is_given_up() {
+    let status = json!({"phase": "RestoreInProgress", "activeOperation": {"restore": "gone"}});
+    let found = requests(&known(&json!({}), &json!({}), &status), std::iter::empty(), |_| None);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].operation, &*found[0].name), (api::Operation::Restore, "gone"));
+    assert!(found[0].uid.starts_with("gone-"), "no object has that uid");
 }
