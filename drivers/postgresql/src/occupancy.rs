@@ -47,7 +47,14 @@ pub(crate) async fn check(
     check_roles(session, &Contents::of(description)?).await?;
     let inside = session.dialer.enter(&layout.database).await?;
     let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
-    let Some(row) = rows.first() else { return in_extensions(session, layout).await };
+    let Some(row) = rows.first() else {
+        return match in_extensions(session, layout).await {
+            Err(error) if error.kind() == ErrorKind::Unreachable => Err(error),
+            // A restore that overwrites gives it up unread, any other one stops here.
+            Err(error) => Ok(Occupancy::Occupied { what: format!("what cannot be looked into ({error})") }),
+            occupancy => occupancy,
+        };
+    };
     let (first, count): (String, i64) = (inside.cell(row, 0)?, inside.cell(row, 1)?);
     let what = if count > 1 { format!("{first} and {} more", count - 1) } else { first };
     Ok(Occupancy::Occupied { what })

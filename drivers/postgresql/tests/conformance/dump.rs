@@ -274,6 +274,9 @@ rules! {
             assert_eq!(what, format!("rows in table public.{table} of an extension"));
             case.tenant().await.batch_execute(&format!("DELETE FROM {table} WHERE i = 10")).await.unwrap();
         }
+        case.run(case.name(), &format!("REVOKE ALL ON kept FROM \"{}_rw\"", case.name())).await;
+        let Occupancy::Occupied { what } = case.occupancy(dump.description()).await.unwrap() else { panic!() };
+        assert!(what.contains("public.kept") && what.contains("permission denied"), "{what}");
         case.assert_no_session().await;
     }
 
