@@ -10,9 +10,10 @@ use tokio::time::{sleep, timeout};
 use crate::connect::{self, Administrator, Dialer, Talk};
 use crate::fault::Refusal;
 use crate::layout::Layout;
+use crate::load::occupancy;
 use crate::observe::{self, DatabaseState, ServerState};
 use crate::parameters::Parameters;
-use crate::{drop, dump, ensure, fixed, load, lockout, occupancy, plan};
+use crate::{absent, dump, immutable, load, lockout, plan, present};
 
 /// The longest that a method works. The server ends a statement a little sooner.
 const METHOD_TIMEOUT: Duration = Duration::from_mins(5);
@@ -86,11 +87,11 @@ impl Driver for PostgresqlDriver {
         database: &Target,
         desired: &Desired<Parameters>,
     ) -> Result<()> {
-        within(ensure::present(session, &Layout::of(database), desired)).await
+        within(present::ensure(session, &Layout::of(database), desired)).await
     }
 
     async fn ensure_absent(&self, session: &mut Session, database: &Target) -> Result<()> {
-        within(drop::absent(session, &Layout::of(database))).await
+        within(absent::ensure(session, &Layout::of(database))).await
     }
 
     async fn lock_out(&self, session: &mut Session, database: &Target) -> Result<()> {
@@ -160,7 +161,7 @@ async fn differences(
         return Ok(changes.into_iter().map(|change| change.text).chain([missing]).collect());
     };
     changes.extend(plan::database(database, layout, parameters));
-    let mut differences = fixed::differences(database, parameters);
+    let mut differences = immutable::differences(database, parameters);
     differences.extend(changes.into_iter().map(|change| change.text));
     if !database.valid {
         differences.push(format!("database {} is the rest of an interrupted DROP DATABASE", layout.database));

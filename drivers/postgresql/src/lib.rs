@@ -4,37 +4,21 @@
 pub mod driver;
 pub mod parameters;
 
-mod fixed;
+mod immutable;
 mod layout;
 mod observe;
 mod plan;
 
-mod drop;
-mod ensure;
+mod absent;
 mod lockout;
+mod present;
 
-// A dump: what is in it, its parts in order, and where they come from.
-mod contents;
 mod dump;
-mod large_objects;
-mod libpq;
-mod program;
-mod sequences;
-mod snapshot;
-mod tables;
-mod views;
-
-// A load: into what, the statements of a dump one by one, and the rows.
-mod lexer;
 mod load;
-mod occupancy;
-mod parallel;
-mod rewrite;
-mod statements;
 
 mod connect;
+mod data_session;
 mod fault;
-mod mover;
 mod settings;
 mod sql;
 mod tls;

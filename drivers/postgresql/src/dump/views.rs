@@ -6,8 +6,8 @@ use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
 
 use crate::connect::Talk;
-use crate::contents::{BY_HAND, VIEWS};
-use crate::large_objects::line;
+use crate::dump::contents::{BY_HAND, VIEWS};
+use crate::dump::large_objects::line;
 use crate::sql::data::{self, Qualified};
 
 /// A view, and what it reads.

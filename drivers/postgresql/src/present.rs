@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use crate::connect::{Administrator, Talk};
 use crate::driver::{Proof, Session, prove};
 use crate::fault::Carries;
-use crate::fixed;
+use crate::immutable;
 use crate::layout::Layout;
 use crate::observe::{self, ServerState};
 use crate::parameters::{Extension, Parameters};
@@ -17,7 +17,7 @@ use crate::sql::{self, Ident, Sql, Verifier};
 ///
 /// The order is: roles with their marks in one transaction, the database (which cannot be in one), its
 /// rights in one transaction, what is inside, the password.
-pub(crate) async fn present(
+pub(crate) async fn ensure(
     session: &mut Session,
     layout: &Layout,
     desired: &Desired<Parameters>,
@@ -83,7 +83,7 @@ fn check(
         ));
     }
     check_rights(state, administrator, talk)?;
-    fixed::check_version(parameters, administrator)?;
+    immutable::check_version(parameters, administrator)?;
     let Some(database) = &state.database else { return Ok(()) };
     if !database.valid {
         // Its rows are gone already; an empty one in its place would look as if nothing had happened.
@@ -96,7 +96,7 @@ fn check(
             ),
         ));
     }
-    let fixed = fixed::differences(database, parameters);
+    let fixed = immutable::differences(database, parameters);
     if !fixed.is_empty() {
         return Err(DriverError::new(
             ErrorKind::Invalid,

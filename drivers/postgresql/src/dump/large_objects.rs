@@ -10,7 +10,7 @@ use driver_api::dump::{Sink, StreamInfo, Writer};
 use tokio_postgres::types::Type;
 
 use crate::connect::Talk;
-use crate::contents::{BY_HAND, LARGE_OBJECTS};
+use crate::dump::contents::{BY_HAND, LARGE_OBJECTS};
 use crate::fault::Carries;
 use crate::sql::{Sql, data};
 

@@ -1,8 +1,8 @@
 //! What becomes of a statement of a dump in the database that it is loaded into. Pure.
 
-use crate::contents::Roles;
-use crate::lexer::{self, Kind};
+use crate::dump::contents::Roles;
 use crate::sql::Ident;
+use crate::sql::lexer::{self, Kind};
 
 /// What is there before the load.
 #[derive(Clone, Debug)]

@@ -3,14 +3,14 @@
 use driver_api::{DriverError, ErrorKind, Result};
 
 use crate::connect::Talk;
+use crate::data_session::Mover;
 use crate::driver::Session;
+use crate::dump::pg_dump::{Program, Section};
+use crate::dump::tables::{self, Table};
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::mover::Mover;
-use crate::program::{Program, Section};
 use crate::sql::Sql;
 use crate::sql::data::{self, Qualified};
-use crate::tables::{self, Table};
 
 /// How often a snapshot is tried where tables come, go or change meanwhile.
 const ATTEMPTS: u32 = 5;

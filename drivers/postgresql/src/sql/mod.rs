@@ -11,6 +11,8 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use crate::parameters::{LocaleProvider, Parameters};
 
 pub(crate) mod data;
+pub(crate) mod lexer;
+pub(crate) mod statements;
 
 /// A name in SQL text, quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use driver_api::dump::{Description, Occupancy};
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::contents::{self, Contents};
+use crate::data_session::Mover;
 use crate::driver::Session;
+use crate::dump::contents::{self, Contents};
+use crate::dump::tables;
 use crate::layout::Layout;
-use crate::mover::Mover;
 use crate::sql::{Ident, data};
-use crate::tables;
 
 // All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
 const FOUND: &str = "WITH ours(nsp, name) AS (SELECT oid, nspname FROM pg_namespace \

@@ -1,19 +1,28 @@
 //! A dump: the schema as `pg_dump` writes it, and the rows by sessions of our own, all of one snapshot.
 
+pub(crate) mod contents;
+mod large_objects;
+mod libpq;
+mod pg_dump;
+mod sequences;
+mod snapshot;
+pub(crate) mod tables;
+mod views;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use driver_api::Result;
 use driver_api::dump::{Description, Sink, StreamInfo};
 
-use crate::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
+use crate::data_session::Mover;
 use crate::driver::Session;
+use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
+use crate::dump::snapshot::Snapshot;
+use crate::dump::tables::Table;
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::mover::Mover;
-use crate::snapshot::{self, Snapshot};
-use crate::tables::Table;
-use crate::{large_objects, sequences, sql, views};
+use crate::sql;
 
 /// Writes a dump.
 pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) -> Result<Description> {

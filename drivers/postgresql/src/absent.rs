@@ -15,7 +15,7 @@ use crate::sql::{self, Ident, Sql};
 ///
 /// A run that dies in between leaves marked roles, or a database that is the rest of a DROP; the next run
 /// goes on from there.
-pub(crate) async fn absent(session: &mut Session, layout: &Layout) -> Result<()> {
+pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()> {
     let Session { talk, administrator, .. } = session;
     let state = observe::server(talk, layout, administrator).await?;
     if let Some(database) = state.our_database(layout) {

@@ -13,10 +13,11 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::connect::Dialer;
-use crate::contents::Roles;
+use crate::dump::contents::Roles;
+use crate::dump::libpq;
 use crate::layout::Layout;
-use crate::statements::Splitter;
-use crate::{libpq, rewrite};
+use crate::load::rewrite;
+use crate::sql::statements::Splitter;
 
 /// Where Debian has the programs, one folder a major version.
 const PROGRAMS: &str = "/usr/lib/postgresql";

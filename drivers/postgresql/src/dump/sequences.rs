@@ -5,9 +5,9 @@ use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
 
 use crate::connect::Talk;
-use crate::contents::{BY_HAND, SEQUENCES};
+use crate::dump::contents::{BY_HAND, SEQUENCES};
+use crate::dump::large_objects::line;
 use crate::fault::Carries;
-use crate::large_objects::line;
 use crate::sql::data::{self, Qualified};
 
 /// How many are read by one statement.

@@ -1,5 +1,9 @@
 //! A load: the statements of a dump one by one, and the rows by two sessions.
 
+pub(crate) mod occupancy;
+mod parallel;
+pub(crate) mod rewrite;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,23 +13,22 @@ use driver_api::{DriverError, ErrorKind, Result};
 use futures::SinkExt;
 
 use crate::connect::Talk;
-use crate::contents::{
+use crate::data_session::{self, Mover};
+use crate::driver::Session;
+use crate::dump::contents::{
     AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS,
 };
-use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::mover::{self, Mover};
-use crate::parallel;
-use crate::rewrite::{self, Facts};
+use crate::load::rewrite::Facts;
 use crate::sql::data::{self, Qualified};
-use crate::statements::Splitter;
+use crate::sql::statements::Splitter;
 
 /// Loads a dump into an empty database.
 pub(crate) async fn load<S: Source>(session: &Session, layout: &Layout, source: &S) -> Result<()> {
     let contents = Contents::of(source.description())?;
     let tables = tables(&contents, source)?;
-    let (first, second) = mover::writing(session, layout).await?;
+    let (first, second) = data_session::writing(session, layout).await?;
     let facts = facts(&first.talk, &contents, layout).await?;
     if !contents.has_public && facts.schemas.iter().any(|schema| schema == "public") {
         first.talk.run(&data::drop_public(), "cannot drop schema public", Carries::Data).await?;

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio_postgres::types::Type;
 
 use crate::connect::Talk;
-use crate::contents::TableStream;
+use crate::dump::contents::TableStream;
 use crate::fault::Carries;
 use crate::sql::data::{self, Qualified};
 

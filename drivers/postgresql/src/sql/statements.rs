@@ -2,7 +2,7 @@
 
 use driver_api::{DriverError, ErrorKind, Result};
 
-use crate::lexer::{self, Kind, Token};
+use crate::sql::lexer::{self, Kind, Token};
 
 /// Takes a text in pieces, and gives its statements one by one.
 ///

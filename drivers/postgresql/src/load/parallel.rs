@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use driver_api::Result;
 use driver_api::dump::Reader;
 
+use crate::data_session::Mover;
+use crate::load::rewrite::{self, Facts};
 use crate::load::{self, Statements};
-use crate::mover::Mover;
-use crate::rewrite::{self, Facts};
 
 /// How many statements are kept at most until they run.
 const BATCH: usize = 1000;
