@@ -3,7 +3,7 @@
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -16,30 +16,30 @@ use crate::sql::{self, Ident, Sql};
 /// A run that dies in between leaves marked roles, or a database that is the rest of a DROP; the next run
 /// goes on from there.
 pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()> {
-    let Session { talk, administrator, .. } = session;
-    let state = observe::server(talk, layout, administrator).await?;
+    let Session { connection, administrator, .. } = session;
+    let state = observe::server(connection, layout, administrator).await?;
     if let Some(database) = state.our_database(layout) {
         let doing = format!("cannot lock the logins out of database {}", layout.database);
         let statements = lockout::statements(&state, database, layout, administrator);
         if !statements.is_empty() {
-            talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
+            connection.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
         }
-        drop_database(talk, layout).await?;
+        drop_database(connection, layout).await?;
     }
-    drop_roles(talk, &state, layout).await
+    drop_roles(connection, &state, layout).await
 }
 
-async fn drop_database(talk: &Talk, layout: &Layout) -> Result<()> {
+async fn drop_database(connection: &Connection, layout: &Layout) -> Result<()> {
     let doing = format!("cannot drop database {}", layout.database);
     let Err(error) =
-        talk.run(&sql::drop_database(&Ident::new(&layout.database)), &doing, Carries::Ours).await
+        connection.run(&sql::drop_database(&Ident::new(&layout.database)), &doing, Carries::Ours).await
     else {
         return Ok(());
     };
     match error.kind() {
         // Somebody else dropped it in this moment.
         ErrorKind::DatabaseMissing => Ok(()),
-        ErrorKind::InUse => Err(in_the_way(talk, layout, error).await),
+        ErrorKind::InUse => Err(in_the_way(connection, layout, error).await),
         ErrorKind::InsufficientPrivilege => Err(DriverError::new(
             ErrorKind::InsufficientPrivilege,
             format!(
@@ -61,13 +61,14 @@ const IN_THE_WAY: &str = "SELECT format('prepared transaction %L of %I', gid, ow
     FROM pg_stat_activity WHERE datname = $1";
 
 /// Names what keeps the database from being dropped.
-async fn in_the_way(talk: &Talk, layout: &Layout, error: DriverError) -> DriverError {
+async fn in_the_way(connection: &Connection, layout: &Layout, error: DriverError) -> DriverError {
     let database = &layout.database;
-    let looked = talk.rows(IN_THE_WAY, &[(database, Type::TEXT)], "cannot look what is in the way").await;
+    let looked =
+        connection.rows(IN_THE_WAY, &[(database, Type::TEXT)], "cannot look what is in the way").await;
     let Ok(rows) = looked else {
         return error;
     };
-    let objects: Vec<String> = rows.iter().filter_map(|row| talk.cell(row, 0).ok()).collect();
+    let objects: Vec<String> = rows.iter().filter_map(|row| connection.cell(row, 0).ok()).collect();
     if objects.is_empty() {
         return error;
     }
@@ -84,7 +85,7 @@ const DEPENDENTS: &str = "SELECT format('role %I %s %s %s in %s', r.rolname, \
     GROUP BY r.rolname, s.deptype, s.classid, d.datname ORDER BY 1";
 
 /// Drops our roles, or none of them.
-async fn drop_roles(talk: &Talk, state: &ServerState, layout: &Layout) -> Result<()> {
+async fn drop_roles(connection: &Connection, state: &ServerState, layout: &Layout) -> Result<()> {
     let ours: Vec<&str> =
         layout.roles().into_iter().rev().filter(|name| state.our_role(name, layout).is_some()).collect();
     if ours.is_empty() {
@@ -92,18 +93,18 @@ async fn drop_roles(talk: &Talk, state: &ServerState, layout: &Layout) -> Result
     }
     let doing = format!("cannot drop the roles of database {}", layout.database);
     let ours = ours.as_slice();
-    let rows = talk.rows(DEPENDENTS, &[(&ours, Type::TEXT_ARRAY)], &doing).await?;
-    let dependents = rows.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let rows = connection.rows(DEPENDENTS, &[(&ours, Type::TEXT_ARRAY)], &doing).await?;
+    let dependents = rows.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if !dependents.is_empty() {
         return Err(DriverError::new(
             ErrorKind::InUse,
             format!(
                 "{doing} at {}: {}; somebody's data may depend on it, so remove it there (REASSIGN OWNED BY, DROP OWNED BY), and the drop goes on",
-                talk.place(),
+                connection.place(),
                 dependents.join(", ")
             ),
         ));
     }
     let statements: Vec<Sql> = ours.iter().map(|name| sql::drop_role(&Ident::new(name))).collect();
-    talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await
+    connection.run(&Sql::batch(&statements), &doing, Carries::Ours).await
 }

@@ -69,11 +69,13 @@ impl Dialer {
     }
 
     /// A session of the administrator in `database`.
-    pub(crate) async fn enter(&self, database: &str) -> Result<Talk> {
+    pub(crate) async fn enter(&self, database: &str) -> Result<Connection> {
         let admin = &self.server.admin;
         let place = self.place(&admin.username, database);
         let opened = self.open(admin, database, OPTIONS).await;
-        opened.map(|(client, _)| Talk { client, place: place.clone() }).map_err(|refusal| refusal.at(&place))
+        opened
+            .map(|(client, _)| Connection { client, place: place.clone() })
+            .map_err(|refusal| refusal.at(&place))
     }
 
     /// The administrator's login.
@@ -92,15 +94,19 @@ impl Dialer {
         login: &Login,
         database: &str,
         options: &str,
-    ) -> std::result::Result<(Talk, AbortHandle), Refusal> {
-        let (client, connection) = self.open(login, database, options).await?;
-        Ok((Talk { client, place: self.place(&login.username, database) }, connection))
+    ) -> std::result::Result<(Connection, AbortHandle), Refusal> {
+        let (client, closer) = self.open(login, database, options).await?;
+        Ok((Connection { client, place: self.place(&login.username, database) }, closer))
     }
 
     /// A session of a tenant's login, or why there is none.
-    pub(crate) async fn log_in(&self, login: &Login, database: &str) -> std::result::Result<Talk, Refusal> {
+    pub(crate) async fn log_in(
+        &self,
+        login: &Login,
+        database: &str,
+    ) -> std::result::Result<Connection, Refusal> {
         let (client, _) = self.open(login, database, OPTIONS).await?;
-        Ok(Talk { client, place: self.place(&login.username, database) })
+        Ok(Connection { client, place: self.place(&login.username, database) })
     }
 
     async fn open(
@@ -158,7 +164,7 @@ impl Dialer {
 }
 
 /// An open session, and its place for errors.
-pub(crate) struct Talk {
+pub(crate) struct Connection {
     client: Client,
     place: Place,
 }
@@ -166,7 +172,7 @@ pub(crate) struct Talk {
 /// A bind parameter with its type, so that a query takes one round trip.
 pub(crate) type Bind<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type);
 
-impl Talk {
+impl Connection {
     /// Reads rows. `doing` begins the sentence of an error.
     pub(crate) async fn rows(&self, query: &str, binds: &[Bind<'_>], doing: &str) -> Result<Vec<Row>> {
         self.query(query, binds).await.map_err(|error| fault(error, &self.place, doing, Carries::Ours))
@@ -233,30 +239,30 @@ const PROBE: &str = "SELECT pg_try_advisory_lock($1), current_setting('server_ve
     FROM pg_roles WHERE rolname = current_user";
 
 /// Opens the administrator's session, and takes the lock on the database's name.
-pub(crate) async fn administer(dialer: &Dialer, layout: &Layout) -> Result<(Talk, Administrator)> {
-    let talk = enter_maintenance(dialer).await?;
+pub(crate) async fn administer(dialer: &Dialer, layout: &Layout) -> Result<(Connection, Administrator)> {
+    let connection = enter_maintenance(dialer).await?;
     let key = lock_key(&layout.database);
-    let rows = talk.rows(PROBE, &[(&key, Type::INT8)], "cannot take the lock").await?;
+    let rows = connection.rows(PROBE, &[(&key, Type::INT8)], "cannot take the lock").await?;
     let Some(row) = rows.first() else {
         return Err(DriverError::new(
             ErrorKind::Internal,
-            format!("{} does not know its own role", talk.place),
+            format!("{} does not know its own role", connection.place),
         ));
     };
-    let version_num: i32 = talk.cell(row, 1)?;
-    check_server(version_num, talk.cell(row, 2)?, &talk.place)?;
-    if !talk.cell::<bool>(row, 0)? {
-        return Err(locked(&talk, &layout.database, key).await);
+    let version_num: i32 = connection.cell(row, 1)?;
+    check_server(version_num, connection.cell(row, 2)?, &connection.place)?;
+    if !connection.cell::<bool>(row, 0)? {
+        return Err(locked(&connection, &layout.database, key).await);
     }
     let administrator = Administrator {
-        name: talk.cell(row, 3)?,
-        superuser: talk.cell(row, 4)?,
-        createrole: talk.cell(row, 5)?,
-        createdb: talk.cell(row, 6)?,
-        inherit: talk.cell(row, 7)?,
+        name: connection.cell(row, 3)?,
+        superuser: connection.cell(row, 4)?,
+        createrole: connection.cell(row, 5)?,
+        createdb: connection.cell(row, 6)?,
+        inherit: connection.cell(row, 7)?,
         version: version_num / 10000,
     };
-    Ok((talk, administrator))
+    Ok((connection, administrator))
 }
 
 /// Refuses a server that the driver cannot work on.
@@ -288,13 +294,13 @@ const HOLDER: &str = "SELECT pid, a.usename::text, coalesce(a.application_name, 
 
 /// Says who keeps the lock. Anybody who may connect to the maintenance database can take it, and would be in
 /// the way for ever: a run of ours is short and comes as this login.
-async fn locked(talk: &Talk, database: &str, key: i64) -> DriverError {
-    let place = &talk.place;
-    let looked = talk.rows(HOLDER, &[(&key, Type::INT8)], "cannot look who holds the lock").await;
+async fn locked(connection: &Connection, database: &str, key: i64) -> DriverError {
+    let place = &connection.place;
+    let looked = connection.rows(HOLDER, &[(&key, Type::INT8)], "cannot look who holds the lock").await;
     let holder = looked.ok().and_then(|rows| {
         let row = rows.first()?;
-        let role: Option<String> = talk.cell(row, 1).ok()?;
-        Some((talk.cell::<Option<i32>>(row, 0).ok()?, role, talk.cell::<String>(row, 2).ok()?))
+        let role: Option<String> = connection.cell(row, 1).ok()?;
+        Some((connection.cell::<Option<i32>>(row, 0).ok()?, role, connection.cell::<String>(row, 2).ok()?))
     });
     let Some((pid, role, application)) = holder else {
         return DriverError::new(
@@ -322,7 +328,7 @@ async fn locked(talk: &Talk, database: &str, key: i64) -> DriverError {
     )
 }
 
-async fn enter_maintenance(dialer: &Dialer) -> Result<Talk> {
+async fn enter_maintenance(dialer: &Dialer) -> Result<Connection> {
     let [first, second] = MAINTENANCE;
     match dialer.enter(first).await {
         Err(error) if error.kind() == ErrorKind::DatabaseMissing => dialer.enter(second).await,

@@ -6,7 +6,7 @@ use driver_api::{DriverError, ErrorKind, Login, Result, Secret};
 use rustls::crypto::ring;
 use tokio::task::AbortHandle;
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::driver::Session;
 use crate::fault::{Carries, Refusal};
 use crate::layout::Layout;
@@ -17,46 +17,46 @@ use crate::sql::{self, Attribute, Ident, Verifier, data};
 ///
 /// Where it is dropped its connection closes at once, and with it ends what the server does for it: an orderly
 /// end would first read the rest of a table.
-pub(crate) struct Mover {
-    pub(crate) talk: Talk,
-    connection: AbortHandle,
+pub(crate) struct DataSession {
+    pub(crate) connection: Connection,
+    closer: AbortHandle,
 }
 
-impl Drop for Mover {
+impl Drop for DataSession {
     fn drop(&mut self) {
-        self.connection.abort();
+        self.closer.abort();
     }
 }
 
-impl fmt::Debug for Mover {
+impl fmt::Debug for DataSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mover").finish_non_exhaustive()
+        f.debug_struct("DataSession").finish_non_exhaustive()
     }
 }
 
-impl Mover {
+impl DataSession {
     /// A session of the administrator that reads as the group role. Nothing of the tenant's runs in it: it reads
     /// tables and the catalog.
     pub(crate) async fn reading(session: &Session, layout: &Layout) -> Result<Self> {
         let admin = session.dialer.admin();
         let opened = Self::open(session, layout, admin).await;
-        let mover =
+        let reading =
             opened.map_err(|refusal| refusal.at(&session.dialer.place(&admin.username, &layout.database)))?;
         let doing = "cannot pin the settings of a session";
-        mover.talk.run(&data::refuse_views(), doing, Carries::Ours).await?;
-        mover.act_as_group(layout).await
+        reading.connection.run(&data::refuse_views(), doing, Carries::Ours).await?;
+        reading.act_as_group(layout).await
     }
 
     async fn open(session: &Session, layout: &Layout, login: &Login) -> std::result::Result<Self, Refusal> {
         let options = moving(session.administrator.version);
-        let (talk, connection) = session.dialer.open_with(login, &layout.database, &options).await?;
-        Ok(Self { talk, connection })
+        let (connection, closer) = session.dialer.open_with(login, &layout.database, &options).await?;
+        Ok(Self { connection, closer })
     }
 
     async fn act_as_group(self, layout: &Layout) -> Result<Self> {
         let group = Ident::new(&layout.group);
         let doing = format!("cannot act as {}", layout.group);
-        self.talk.run(&data::act_as_group(&group), &doing, Carries::Ours).await?;
+        self.connection.run(&data::act_as_group(&group), &doing, Carries::Ours).await?;
         Ok(self)
     }
 }
@@ -68,8 +68,11 @@ impl Mover {
 /// of the standby login, which has no more than the tenant's rights and nobody uses: it gets a password that only
 /// this run knows, and may not log in any more as soon as they are open. It may connect for that moment even where
 /// the tenant is locked out.
-pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover, Option<Mover>)> {
-    let Session { talk, dialer, .. } = session;
+pub(crate) async fn writing(
+    session: &Session,
+    layout: &Layout,
+) -> Result<(DataSession, Option<DataSession>)> {
+    let Session { connection, dialer, .. } = session;
     let login = Login::new(&layout.standby, one_time_password()?);
     let (database, standby) = (Ident::new(&layout.database), Ident::new(&layout.standby));
     let doing = format!("cannot lend login {} to the load", layout.standby);
@@ -79,11 +82,11 @@ pub(crate) async fn writing(session: &Session, layout: &Layout) -> Result<(Mover
         sql::grant_connect(&database, &standby),
     ];
     let take_back = [sql::alter_role(&standby, Attribute::NoLogin), sql::revoke_connect(&database, &standby)];
-    talk.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
-    let first = Mover::open(session, layout, &login).await;
-    let second = if first.is_ok() { Some(Mover::open(session, layout, &login).await) } else { None };
+    connection.run(&sql::Sql::batch(&lend), &doing, Carries::Ours).await?;
+    let first = DataSession::open(session, layout, &login).await;
+    let second = if first.is_ok() { Some(DataSession::open(session, layout, &login).await) } else { None };
     // What dies before this leaves a login with a password that nobody knows; `observe` shows it.
-    talk.run(&sql::Sql::batch(&take_back), &doing, Carries::Ours).await?;
+    connection.run(&sql::Sql::batch(&take_back), &doing, Carries::Ours).await?;
     let place = dialer.place(&login.username, &layout.database);
     let first = first.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?;
     let second = match second {

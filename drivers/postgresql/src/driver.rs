@@ -7,7 +7,7 @@ use driver_api::dump::{Description, Occupancy, Sink, Source};
 use driver_api::{Desired, Driver, DriverError, ErrorKind, Login, Presence, Result, Server, Target};
 use tokio::time::{sleep, timeout};
 
-use crate::connect::{self, Administrator, Dialer, Talk};
+use crate::connect::{self, Administrator, Connection, Dialer};
 use crate::fault::Refusal;
 use crate::layout::Layout;
 use crate::load::occupancy;
@@ -27,7 +27,7 @@ pub struct PostgresqlDriver;
 
 /// An administrator's session, which holds the lock on one database.
 pub struct Session {
-    pub(crate) talk: Talk,
+    pub(crate) connection: Connection,
     pub(crate) dialer: Dialer,
     pub(crate) administrator: Administrator,
 }
@@ -50,8 +50,8 @@ impl Driver for PostgresqlDriver {
         let layout = Layout::of(database);
         layout.check()?;
         let dialer = Dialer::new(server)?;
-        let (talk, administrator) = within(connect::administer(&dialer, &layout)).await?;
-        Ok(Session { talk, dialer, administrator })
+        let (connection, administrator) = within(connect::administer(&dialer, &layout)).await?;
+        Ok(Session { connection, dialer, administrator })
     }
 
     async fn observe(
@@ -62,7 +62,7 @@ impl Driver for PostgresqlDriver {
     ) -> Result<Presence> {
         let layout = Layout::of(database);
         within(async {
-            let state = observe::server(&session.talk, &layout, &session.administrator).await?;
+            let state = observe::server(&session.connection, &layout, &session.administrator).await?;
             let ours = state.ours(&layout);
             let mut foreign = state.foreign(&layout);
             if ours.is_empty() {
@@ -135,7 +135,9 @@ async fn holding_the_lock<T>(session: &Session, work: impl Future<Output = Resul
     let is_lost = async {
         loop {
             sleep(LOCK_CHECK).await;
-            if let Err(error) = session.talk.rows("SELECT 1", &[], "the lock on the database is lost").await {
+            if let Err(error) =
+                session.connection.rows("SELECT 1", &[], "the lock on the database is lost").await
+            {
                 return error;
             }
         }
@@ -199,7 +201,7 @@ async fn differences(
 /// What an attempt to log in as the tenant showed.
 pub(crate) enum Proof {
     /// The login works.
-    LogsIn(Box<Talk>),
+    LogsIn(Box<Connection>),
     /// The login is right, and every session that `connectionLimit` allows is taken.
     Full,
     /// The server refused it for a reason that can be repaired.
@@ -219,7 +221,7 @@ pub(crate) async fn prove(
     login: &Login,
 ) -> Result<Proof> {
     let refusal = match dialer.log_in(login, &layout.database).await {
-        Ok(talk) => return Ok(Proof::LogsIn(Box::new(talk))),
+        Ok(connection) => return Ok(Proof::LogsIn(Box::new(connection))),
         Err(refusal) => refusal,
     };
     let refused =

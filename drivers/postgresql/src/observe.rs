@@ -3,7 +3,7 @@
 use driver_api::Result;
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Bind, Talk};
+use crate::connect::{Administrator, Bind, Connection};
 use crate::layout::Layout;
 
 /// The database and its roles, as the maintenance database shows them.
@@ -97,7 +97,7 @@ const ROLES: &str = "SELECT r.rolname::text, shobj_description(r.oid, 'pg_authid
 
 /// Reads the database and its roles, in one round trip.
 pub(crate) async fn server(
-    talk: &Talk,
+    connection: &Connection,
     layout: &Layout,
     administrator: &Administrator,
 ) -> Result<ServerState> {
@@ -116,45 +116,47 @@ pub(crate) async fn server(
         (&layout.owner, Type::TEXT),
         (&acting, Type::TEXT),
     ];
-    let (database_rows, role_rows) =
-        tokio::try_join!(talk.rows(DATABASE, &database_binds, doing), talk.rows(ROLES, &role_binds, doing))?;
+    let (database_rows, role_rows) = tokio::try_join!(
+        connection.rows(DATABASE, &database_binds, doing),
+        connection.rows(ROLES, &role_binds, doing)
+    )?;
     let mut state = ServerState::default();
     if let Some(row) = database_rows.first() {
         state.database = Some(DatabaseState {
-            owner: talk.cell(row, 0)?,
-            comment: talk.cell(row, 1)?,
-            valid: talk.cell(row, 2)?,
-            allows_connections: talk.cell(row, 3)?,
-            is_template: talk.cell(row, 4)?,
-            connection_limit: talk.cell(row, 5)?,
-            encoding: talk.cell(row, 6)?,
-            collate: talk.cell(row, 7)?,
-            ctype: talk.cell(row, 8)?,
-            provider: talk.cell(row, 9)?,
-            locale: talk.cell(row, 10)?,
-            public_may_enter: talk.cell(row, 11)?,
-            group_privileges: talk.cell(row, 12)?,
-            overriding_logins: talk.cell(row, 13)?,
-            sessions: talk.cell(row, 14)?,
+            owner: connection.cell(row, 0)?,
+            comment: connection.cell(row, 1)?,
+            valid: connection.cell(row, 2)?,
+            allows_connections: connection.cell(row, 3)?,
+            is_template: connection.cell(row, 4)?,
+            connection_limit: connection.cell(row, 5)?,
+            encoding: connection.cell(row, 6)?,
+            collate: connection.cell(row, 7)?,
+            ctype: connection.cell(row, 8)?,
+            provider: connection.cell(row, 9)?,
+            locale: connection.cell(row, 10)?,
+            public_may_enter: connection.cell(row, 11)?,
+            group_privileges: connection.cell(row, 12)?,
+            overriding_logins: connection.cell(row, 13)?,
+            sessions: connection.cell(row, 14)?,
         });
     }
     for row in &role_rows {
         state.roles.push(RoleState {
-            name: talk.cell(row, 0)?,
-            comment: talk.cell(row, 1)?,
-            may_log_in: talk.cell(row, 2)?,
-            superuser: talk.cell(row, 3)?,
-            createdb: talk.cell(row, 4)?,
-            createrole: talk.cell(row, 5)?,
-            replication: talk.cell(row, 6)?,
-            bypassrls: talk.cell(row, 7)?,
-            inherit: talk.cell(row, 8)?,
-            connection_limit: talk.cell(row, 9)?,
-            expires: talk.cell(row, 10)?,
-            settings: talk.cell(row, 11)?,
-            in_group: talk.cell(row, 12)?,
-            owner_granted_by: talk.cell(row, 13)?,
-            administrator_in: talk.cell(row, 14)?,
+            name: connection.cell(row, 0)?,
+            comment: connection.cell(row, 1)?,
+            may_log_in: connection.cell(row, 2)?,
+            superuser: connection.cell(row, 3)?,
+            createdb: connection.cell(row, 4)?,
+            createrole: connection.cell(row, 5)?,
+            replication: connection.cell(row, 6)?,
+            bypassrls: connection.cell(row, 7)?,
+            inherit: connection.cell(row, 8)?,
+            connection_limit: connection.cell(row, 9)?,
+            expires: connection.cell(row, 10)?,
+            settings: connection.cell(row, 11)?,
+            in_group: connection.cell(row, 12)?,
+            owner_granted_by: connection.cell(row, 13)?,
+            administrator_in: connection.cell(row, 14)?,
         });
     }
     Ok(state)
@@ -244,7 +246,7 @@ const EXTENSIONS: &str = "SELECT x.extname::text, x.extversion, n.nspname::text 
 
 /// Reads what is inside, in one round trip, in a session of the tenant or of the administrator.
 pub(crate) async fn inner(
-    talk: &Talk,
+    connection: &Connection,
     layout: &Layout,
     schemas: &[String],
     extensions: &[&str],
@@ -254,20 +256,20 @@ pub(crate) async fn inner(
     let schemas: [Bind<'_>; 1] = [(&schemas, Type::TEXT_ARRAY)];
     let extensions: [Bind<'_>; 1] = [(&extensions, Type::TEXT_ARRAY)];
     let (public, schemas, extensions) = tokio::try_join!(
-        talk.rows(PUBLIC, &group, doing),
-        talk.rows(SCHEMAS, &schemas, doing),
-        talk.rows(EXTENSIONS, &extensions, doing),
+        connection.rows(PUBLIC, &group, doing),
+        connection.rows(SCHEMAS, &schemas, doing),
+        connection.rows(EXTENSIONS, &extensions, doing),
     )?;
     let mut state = InnerState::default();
     if let Some(row) = public.first() {
-        state.acting_as = talk.cell(row, 0)?;
-        state.public = talk.cell::<Option<String>>(row, 1)?.zip(talk.cell(row, 2)?);
+        state.acting_as = connection.cell(row, 0)?;
+        state.public = connection.cell::<Option<String>>(row, 1)?.zip(connection.cell(row, 2)?);
     }
     for row in &schemas {
-        state.schemas.push((talk.cell(row, 0)?, talk.cell(row, 1)?));
+        state.schemas.push((connection.cell(row, 0)?, connection.cell(row, 1)?));
     }
     for row in &extensions {
-        state.extensions.push((talk.cell(row, 0)?, talk.cell(row, 1)?, talk.cell(row, 2)?));
+        state.extensions.push((connection.cell(row, 0)?, connection.cell(row, 1)?, connection.cell(row, 2)?));
     }
     Ok(state)
 }

@@ -3,7 +3,7 @@
 use driver_api::{Desired, DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Talk};
+use crate::connect::{Administrator, Connection};
 use crate::driver::{Proof, Session, prove};
 use crate::fault::Carries;
 use crate::immutable;
@@ -22,30 +22,31 @@ pub(crate) async fn ensure(
     layout: &Layout,
     desired: &Desired<Parameters>,
 ) -> Result<()> {
-    let Session { talk, dialer, administrator } = session;
+    let Session { connection, dialer, administrator } = session;
     let parameters = &desired.parameters;
-    let state = observe::server(talk, layout, administrator).await?;
-    check(&state, layout, administrator, parameters, talk)?;
+    let state = observe::server(connection, layout, administrator).await?;
+    check(&state, layout, administrator, parameters, connection)?;
 
     let is_new_login = state.role(&layout.active).is_none();
     let verifier = is_new_login.then(|| Verifier::of(&desired.login.password));
     let changes = plan::roles(&state, layout, administrator, verifier.as_ref());
-    apply(talk, &changes, "cannot arrange the roles", Carries::Ours).await?;
+    apply(connection, &changes, "cannot arrange the roles", Carries::Ours).await?;
 
     let database = if let Some(database) = state.database {
         database
     } else {
         let (name, owner) = (Ident::new(&layout.database), Ident::new(&layout.owner));
         let create = sql::create_database(&name, &owner, parameters, administrator.version);
-        talk.run(&create, &format!("cannot create database {}", layout.database), Carries::Parameters)
+        connection
+            .run(&create, &format!("cannot create database {}", layout.database), Carries::Parameters)
             .await?;
-        let state = observe::server(talk, layout, administrator).await?;
-        state.our_database(layout).cloned().ok_or_else(|| vanished(layout, talk))?
+        let state = observe::server(connection, layout, administrator).await?;
+        state.our_database(layout).cloned().ok_or_else(|| vanished(layout, connection))?
     };
     let changes = plan::database(&database, layout, parameters);
     // Of the parameters it is the connection limit that is among them.
     let carries = if parameters.connection_limit.is_some() { Carries::Parameters } else { Carries::Ours };
-    apply(talk, &changes, &format!("cannot arrange database {}", layout.database), carries).await?;
+    apply(connection, &changes, &format!("cannot arrange database {}", layout.database), carries).await?;
 
     let inside = dialer.enter(&layout.database).await?;
     arrange_inside(&inside, layout, administrator, parameters).await?;
@@ -57,7 +58,7 @@ pub(crate) async fn ensure(
     {
         let verifier = Verifier::of(&desired.login.password);
         let set = sql::set_password(&Ident::new(&layout.active), &verifier);
-        talk.run(&set, &format!("cannot set the password of {}", layout.active), Carries::Ours).await?;
+        connection.run(&set, &format!("cannot set the password of {}", layout.active), Carries::Ours).await?;
     }
     Ok(())
 }
@@ -68,7 +69,7 @@ fn check(
     layout: &Layout,
     administrator: &Administrator,
     parameters: &Parameters,
-    talk: &Talk,
+    connection: &Connection,
 ) -> Result<()> {
     let foreign = state.foreign(layout);
     if !foreign.is_empty() {
@@ -77,12 +78,12 @@ fn check(
             format!(
                 "{} at {} does not carry this Database's mark {:?}: remove it there, or choose another spec.name",
                 foreign.join(", "),
-                talk.place(),
+                connection.place(),
                 layout.mark
             ),
         ));
     }
-    check_rights(state, administrator, talk)?;
+    check_rights(state, administrator, connection)?;
     immutable::check_version(parameters, administrator)?;
     let Some(database) = &state.database else { return Ok(()) };
     if !database.valid {
@@ -92,7 +93,7 @@ fn check(
             format!(
                 "database {} at {} is the rest of an interrupted DROP DATABASE and can only be dropped: delete this Database and create it again, or drop that rest and bring the database back from a backup",
                 layout.database,
-                talk.place()
+                connection.place()
             ),
         ));
     }
@@ -111,7 +112,7 @@ fn check(
 }
 
 /// Names the attributes that the administrator lacks, and how to give them.
-fn check_rights(state: &ServerState, administrator: &Administrator, talk: &Talk) -> Result<()> {
+fn check_rights(state: &ServerState, administrator: &Administrator, connection: &Connection) -> Result<()> {
     let Administrator { name, superuser, createrole, createdb, inherit, version } = administrator;
     let mut lacking = Vec::new();
     if !superuser {
@@ -127,7 +128,7 @@ fn check_rights(state: &ServerState, administrator: &Administrator, talk: &Talk)
         ErrorKind::InsufficientPrivilege,
         format!(
             "the administrator's login at {} lacks {}: run ALTER ROLE {} {}",
-            talk.place(),
+            connection.place(),
             lacking.join(" and "),
             Ident::new(name),
             lacking.join(" ")
@@ -135,29 +136,29 @@ fn check_rights(state: &ServerState, administrator: &Administrator, talk: &Talk)
     ))
 }
 
-async fn apply(talk: &Talk, changes: &[Change], doing: &str, carries: Carries) -> Result<()> {
+async fn apply(connection: &Connection, changes: &[Change], doing: &str, carries: Carries) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    talk.run(&Sql::batch(changes.iter().flat_map(|change| &change.repair)), doing, carries).await
+    connection.run(&Sql::batch(changes.iter().flat_map(|change| &change.repair)), doing, carries).await
 }
 
-fn vanished(layout: &Layout, talk: &Talk) -> DriverError {
+fn vanished(layout: &Layout, connection: &Connection) -> DriverError {
     DriverError::new(
         ErrorKind::NameTaken,
-        format!("somebody else changed database {} at {} just now", layout.database, talk.place()),
+        format!("somebody else changed database {} at {} just now", layout.database, connection.place()),
     )
 }
 
 /// Puts right what is inside the database, as the administrator, in a session with pinned settings.
 async fn arrange_inside(
-    talk: &Talk,
+    connection: &Connection,
     layout: &Layout,
     administrator: &Administrator,
     parameters: &Parameters,
 ) -> Result<()> {
     let names: Vec<_> = parameters.extensions.iter().map(|extension| extension.name.as_str()).collect();
-    let state = observe::inner(talk, layout, &parameters.schemas, &names).await?;
+    let state = observe::inner(connection, layout, &parameters.schemas, &names).await?;
     let mut changes = Vec::new();
     let mut missing = Vec::new();
     for difference in plan::inside(&state, layout, administrator, parameters) {
@@ -169,9 +170,9 @@ async fn arrange_inside(
     let doing = format!("cannot arrange what is inside database {}", layout.database);
     let wants_nothing = parameters.schemas.is_empty() && parameters.extensions.is_empty();
     let carries = if wants_nothing { Carries::Ours } else { Carries::Parameters };
-    apply(talk, &changes, &doing, carries).await?;
+    apply(connection, &changes, &doing, carries).await?;
     for extension in missing {
-        create_extension(talk, layout, administrator, extension).await?;
+        create_extension(connection, layout, administrator, extension).await?;
     }
     Ok(())
 }
@@ -182,26 +183,26 @@ const AVAILABLE: &str = "SELECT v.superuser, v.trusted, v.schema::text \
     WHERE v.name = $1 AND v.version = coalesce($2, a.default_version)";
 
 async fn create_extension(
-    talk: &Talk,
+    connection: &Connection,
     layout: &Layout,
     administrator: &Administrator,
     extension: &Extension,
 ) -> Result<()> {
     let Extension { name, schema, version } = extension;
     let doing = format!("cannot create extension {name}");
-    let rows = talk.rows(AVAILABLE, &[(name, Type::TEXT), (version, Type::TEXT)], &doing).await?;
+    let rows = connection.rows(AVAILABLE, &[(name, Type::TEXT), (version, Type::TEXT)], &doing).await?;
     let Some(row) = rows.first() else {
         let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         return Err(DriverError::new(
             ErrorKind::Unsupported,
             format!(
                 "extension {name}{version} is not installed on the server {}: have its package installed there, or take it from spec.parameters.extensions",
-                talk.place()
+                connection.place()
             ),
         ));
     };
-    let (needs_superuser, is_trusted): (bool, bool) = (talk.cell(row, 0)?, talk.cell(row, 1)?);
-    let own_schema: Option<String> = talk.cell(row, 2)?;
+    let (needs_superuser, is_trusted): (bool, bool) = (connection.cell(row, 0)?, connection.cell(row, 1)?);
+    let own_schema: Option<String> = connection.cell(row, 2)?;
     if needs_superuser && !is_trusted && !administrator.superuser {
         return Err(DriverError::new(
             ErrorKind::InsufficientPrivilege,
@@ -222,5 +223,5 @@ async fn create_extension(
     let group = Ident::new(&layout.group);
     let creator = (is_trusted || !needs_superuser).then_some(&group);
     let create = sql::create_extension(&Ident::new(name), schema.as_ref(), version.as_deref(), creator);
-    talk.run(&create, &doing, Carries::Parameters).await
+    connection.run(&create, &doing, Carries::Parameters).await
 }

@@ -9,7 +9,7 @@ use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
 use tokio_postgres::types::Type;
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::dump::contents::{BY_HAND, LARGE_OBJECTS};
 use crate::fault::Carries;
 use crate::sql::{Sql, data};
@@ -31,9 +31,9 @@ const LIST: &str = "SELECT m.oid, obj_description(m.oid, 'pg_largeobject'), \
 const READ: &str = "SELECT lo_get($1, $2, $3)";
 
 /// Writes the large objects, where there are any. Answers which roles that names.
-pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<BTreeSet<String>> {
+pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<BTreeSet<String>> {
     let mut named = BTreeSet::new();
-    let mut page = list(talk, 0).await?;
+    let mut page = list(connection, 0).await?;
     if page.is_empty() {
         return Ok(named);
     }
@@ -41,10 +41,10 @@ pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<BTreeSet<Str
     let mut writer = sink.open(info).await?;
     while let Some(last) = page.last().map(|object| object.oid) {
         for object in &page {
-            object.write(talk, &mut writer).await?;
+            object.write(connection, &mut writer).await?;
             named.extend(object.grants.iter().filter_map(|(_, role)| role.clone()));
         }
-        page = list(talk, last).await?;
+        page = list(connection, last).await?;
     }
     writer.finish(None).await?;
     Ok(named)
@@ -57,28 +57,29 @@ struct LargeObject {
     grants: Vec<(String, Option<String>)>,
 }
 
-async fn list(talk: &Talk, after: u32) -> Result<Vec<LargeObject>> {
-    let rows = talk.rows(LIST, &[(&after, Type::OID), (&PAGE, Type::INT8)], DOING).await?;
+async fn list(connection: &Connection, after: u32) -> Result<Vec<LargeObject>> {
+    let rows = connection.rows(LIST, &[(&after, Type::OID), (&PAGE, Type::INT8)], DOING).await?;
     let object = |row: &tokio_postgres::Row| {
-        let rights: Vec<String> = talk.cell(row, 2)?;
-        let roles: Vec<Option<String>> = talk.cell(row, 3)?;
+        let rights: Vec<String> = connection.cell(row, 2)?;
+        let roles: Vec<Option<String>> = connection.cell(row, 3)?;
         let grants = rights.into_iter().zip(roles).collect();
-        Ok(LargeObject { oid: talk.cell(row, 0)?, comment: talk.cell(row, 1)?, grants })
+        Ok(LargeObject { oid: connection.cell(row, 0)?, comment: connection.cell(row, 1)?, grants })
     };
     rows.iter().map(object).collect()
 }
 
 impl LargeObject {
-    async fn write<W: Writer>(&self, talk: &Talk, writer: &mut W) -> Result<()> {
+    async fn write<W: Writer>(&self, connection: &Connection, writer: &mut W) -> Result<()> {
         let Self { oid, comment, grants } = self;
         writer.write(line(&data::create_large_object(*oid))).await?;
         let mut offset = 0_i64;
         loop {
             let binds: [crate::connect::Bind<'_>; 3] =
                 [(oid, Type::OID), (&offset, Type::INT8), (&PART, Type::INT4)];
-            let rows = talk.rows_of_data(READ, &binds, &format!("cannot read large object {oid}")).await?;
+            let rows =
+                connection.rows_of_data(READ, &binds, &format!("cannot read large object {oid}")).await?;
             let Some(row) = rows.first() else { break };
-            let part: &[u8] = talk.cell(row, 0)?;
+            let part: &[u8] = connection.cell(row, 0)?;
             if part.is_empty() {
                 break;
             }
@@ -104,7 +105,7 @@ pub(crate) fn line(statement: &Sql) -> Bytes {
     Bytes::from(format!("{};\n", statement.text()))
 }
 
-impl Talk {
+impl Connection {
     /// Reads rows with the tenant's rights.
     async fn rows_of_data(
         &self,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use driver_api::Result;
 use driver_api::dump::{Description, Sink, StreamInfo};
 
-use crate::data_session::Mover;
+use crate::data_session::DataSession;
 use crate::driver::Session;
 use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
 use crate::dump::snapshot::Snapshot;
@@ -43,16 +43,16 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
     let mut named = before.write(sink.open(by_hand(BEFORE_DATA)).await?, &contents.roles).await?;
     let queue = Mutex::new(VecDeque::from(with_rows));
     tokio::try_join!(rows(&first, &queue, sink), rows(&second, &queue, sink))?;
-    named.extend(large_objects::write(&first.talk, sink).await?);
-    sequences::write(&first.talk, sink).await?;
+    named.extend(large_objects::write(&first.connection, sink).await?);
+    sequences::write(&first.connection, sink).await?;
     named.extend(after.write(sink.open(by_hand(AFTER_DATA)).await?, &contents.roles).await?);
     named.retain(|role| !contents.roles.has(role));
     contents.other_roles = named;
-    views::write(&first.talk, sink).await?;
+    views::write(&first.connection, sink).await?;
 
     // Both must still see the snapshot, and with them the locks have held all the time.
-    for mover in [&first, &second] {
-        mover.talk.run(&sql::data::rollback(), "cannot end the dump", Carries::Ours).await?;
+    for session in [&first, &second] {
+        session.connection.run(&sql::data::rollback(), "cannot end the dump", Carries::Ours).await?;
     }
     let details = serde_json::to_value(&contents).map_err(|error| {
         driver_api::DriverError::new(driver_api::ErrorKind::Internal, "cannot describe the dump")
@@ -62,10 +62,10 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
 }
 
 /// Writes one table after the other, until none is left.
-async fn rows<S: Sink>(mover: &Mover, queue: &Mutex<VecDeque<Table>>, sink: &S) -> Result<()> {
+async fn rows<S: Sink>(session: &DataSession, queue: &Mutex<VecDeque<Table>>, sink: &S) -> Result<()> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some(table) = next() {
-        table.write(&mover.talk, sink).await?;
+        table.write(&session.connection, sink).await?;
     }
     Ok(())
 }

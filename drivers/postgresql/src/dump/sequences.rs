@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::dump::contents::{BY_HAND, SEQUENCES};
 use crate::dump::large_objects::line;
 use crate::fault::Carries;
@@ -23,22 +23,22 @@ const LIST: &str = "SELECT n.nspname::text, c.relname::text FROM pg_class c \
     ORDER BY 1, 2";
 
 /// Writes the sequences. They are of no snapshot; read after the rows, they are past every row that was read.
-pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<()> {
+pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<()> {
     let doing = "cannot read the sequences";
-    let rows = talk.rows(LIST, &[], doing).await?;
+    let rows = connection.rows(LIST, &[], doing).await?;
     let mut sequences = Vec::new();
     for row in &rows {
-        sequences.push(Qualified::new(talk.cell(row, 0)?, talk.cell(row, 1)?));
+        sequences.push(Qualified::new(connection.cell(row, 0)?, connection.cell(row, 1)?));
     }
     let info = StreamInfo { name: SEQUENCES.to_owned(), restore_with: BY_HAND.to_owned() };
     let mut writer = sink.open(info).await?;
     for batch in sequences.chunks(BATCH) {
-        let read = talk.query(data::read_sequences(batch).text(), &[]).await;
-        let rows = read.map_err(|error| talk.fault(error, doing, Carries::Data))?;
+        let read = connection.query(data::read_sequences(batch).text(), &[]).await;
+        let rows = read.map_err(|error| connection.fault(error, doing, Carries::Data))?;
         let mut chunk = BytesMut::new();
         for row in &rows {
-            let at: i32 = talk.cell(row, 0)?;
-            let (value, is_called): (i64, bool) = (talk.cell(row, 1)?, talk.cell(row, 2)?);
+            let at: i32 = connection.cell(row, 0)?;
+            let (value, is_called): (i64, bool) = (connection.cell(row, 1)?, connection.cell(row, 2)?);
             let sequence = usize::try_from(at).ok().and_then(|at| batch.get(at));
             if let Some(sequence) = sequence {
                 chunk.put(line(&data::set_sequence(sequence, value, is_called)));

@@ -2,8 +2,8 @@
 
 use driver_api::{DriverError, ErrorKind, Result};
 
-use crate::connect::Talk;
-use crate::data_session::Mover;
+use crate::connect::Connection;
+use crate::data_session::DataSession;
 use crate::driver::Session;
 use crate::dump::pg_dump::{Program, Section};
 use crate::dump::tables::{self, Table};
@@ -23,8 +23,8 @@ const BATCH: usize = 100;
 /// Nobody waits for a lock after this: somebody who waits to change a table meanwhile, and whom these locks keep
 /// waiting, would stand before it in the queue.
 pub(crate) struct Snapshot {
-    pub(crate) first: Mover,
-    pub(crate) second: Mover,
+    pub(crate) first: DataSession,
+    pub(crate) second: DataSession,
     pub(crate) tables: Vec<Table>,
     /// Its position in the server's log.
     pub(crate) position: String,
@@ -69,35 +69,36 @@ const STATE: &str = "SELECT pg_export_snapshot(), pg_current_wal_lsn()::text, \
     FROM pg_database WHERE datname = current_database()";
 
 async fn attempt(session: &Session, layout: &Layout) -> Result<Taken> {
-    let (first, second) = tokio::try_join!(Mover::reading(session, layout), Mover::reading(session, layout))?;
-    let listed = tables::list(&first.talk, false).await?;
+    let (first, second) =
+        tokio::try_join!(DataSession::reading(session, layout), DataSession::reading(session, layout))?;
+    let listed = tables::list(&first.connection, false).await?;
     // To lock takes no snapshot. So the snapshot comes after the locks, and sees all that was committed before.
-    for talk in [&first.talk, &second.talk] {
-        begin(talk).await?;
-        if let Some(why) = lock(talk, &listed).await? {
+    for connection in [&first.connection, &second.connection] {
+        begin(connection).await?;
+        if let Some(why) = lock(connection, &listed).await? {
             return Ok(Taken::Moved(why));
         }
     }
-    let rows = first.talk.rows(STATE, &[], "cannot take a snapshot").await?;
+    let rows = first.connection.rows(STATE, &[], "cannot take a snapshot").await?;
     let Some(row) = rows.first() else {
         return Err(DriverError::new(ErrorKind::Internal, "the server gives no snapshot"));
     };
-    let snapshot: String = first.talk.cell(row, 0)?;
-    let tables = tables::list(&first.talk, true).await?;
+    let snapshot: String = first.connection.cell(row, 0)?;
+    let tables = tables::list(&first.connection, true).await?;
     if keys(&tables) != keys(&listed) {
         return Ok(Taken::Moved("a table came, went or got another name".to_owned()));
     }
-    second.talk.run(&data::see_snapshot(&snapshot), "cannot share the snapshot", Carries::Ours).await?;
+    second.connection.run(&data::see_snapshot(&snapshot), "cannot share the snapshot", Carries::Ours).await?;
     let programs = programs(session, layout, &snapshot).await?;
     let (before, after) = match programs {
         Ok(programs) => programs,
         Err(why) => return Ok(Taken::Moved(why)),
     };
     Ok(Taken::Whole(Box::new(Snapshot {
-        position: first.talk.cell(row, 1)?,
-        encoding: first.talk.cell(row, 2)?,
-        server_version: first.talk.cell(row, 3)?,
-        has_public: first.talk.cell(row, 4)?,
+        position: first.connection.cell(row, 1)?,
+        encoding: first.connection.cell(row, 2)?,
+        server_version: first.connection.cell(row, 3)?,
+        has_public: first.connection.cell(row, 4)?,
         first,
         second,
         tables,
@@ -121,18 +122,18 @@ async fn programs(
     }
 }
 
-async fn begin(talk: &Talk) -> Result<()> {
-    talk.run(&data::begin_reading(), "cannot begin to read", Carries::Ours).await
+async fn begin(connection: &Connection) -> Result<()> {
+    connection.run(&data::begin_reading(), "cannot begin to read", Carries::Ours).await
 }
 
 /// Locks the tables, or says why one of them cannot be locked now.
-async fn lock(talk: &Talk, tables: &[Table]) -> Result<Option<String>> {
+async fn lock(connection: &Connection, tables: &[Table]) -> Result<Option<String>> {
     for batch in tables.chunks(BATCH) {
         let names: Vec<Qualified> = batch.iter().map(Table::qualified).collect();
         let statement: Sql = data::lock_tables(&names);
-        let Err(error) = talk.attempt(&statement).await else { continue };
+        let Err(error) = connection.attempt(&statement).await else { continue };
         let code = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
-        let error = talk.fault(error, "cannot lock the tables for reading", Carries::Data);
+        let error = connection.fault(error, "cannot lock the tables for reading", Carries::Data);
         // It is gone, or somebody else has or wants it for himself.
         if matches!(code.as_str(), "42P01" | "3F000" | "55P03" | "40P01") {
             return Ok(Some(error.to_string()));

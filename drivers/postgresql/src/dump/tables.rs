@@ -6,7 +6,7 @@ use driver_api::dump::{Sink, StreamInfo, Writer};
 use futures::StreamExt;
 use tokio_postgres::types::Type;
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::dump::contents::TableStream;
 use crate::fault::Carries;
 use crate::sql::data::{self, Qualified};
@@ -55,19 +55,19 @@ const TABLES: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind 
     ORDER BY 9 DESC, 2, 3";
 
 /// Lists the tables, the biggest first where they are locked: to ask for the length waits for a lock.
-pub(crate) async fn list(talk: &Talk, are_locked: bool) -> Result<Vec<Table>> {
-    let rows = talk.rows(TABLES, &[(&are_locked, Type::BOOL)], "cannot list the tables").await?;
+pub(crate) async fn list(connection: &Connection, are_locked: bool) -> Result<Vec<Table>> {
+    let rows = connection.rows(TABLES, &[(&are_locked, Type::BOOL)], "cannot list the tables").await?;
     let table = |row: &tokio_postgres::Row| {
         Ok(Table {
-            oid: talk.cell(row, 0)?,
-            schema: talk.cell(row, 1)?,
-            name: talk.cell(row, 2)?,
-            has_rows: talk.cell(row, 3)?,
-            columns: talk.cell(row, 4)?,
+            oid: connection.cell(row, 0)?,
+            schema: connection.cell(row, 1)?,
+            name: connection.cell(row, 2)?,
+            has_rows: connection.cell(row, 3)?,
+            columns: connection.cell(row, 4)?,
             // What has no condition is whole, and of an extension all the same.
-            condition: talk.cell(row, 5)?,
-            into: (talk.cell(row, 6)?, talk.cell(row, 7)?),
-            bytes: talk.cell(row, 8)?,
+            condition: connection.cell(row, 5)?,
+            into: (connection.cell(row, 6)?, connection.cell(row, 7)?),
+            bytes: connection.cell(row, 8)?,
         })
     };
     rows.iter().map(table).collect()
@@ -90,14 +90,14 @@ impl Table {
     }
 
     /// Writes the rows to a stream of their own.
-    pub(crate) async fn write<S: Sink>(&self, talk: &Talk, sink: &S) -> Result<()> {
+    pub(crate) async fn write<S: Sink>(&self, connection: &Connection, sink: &S) -> Result<()> {
         let TableStream { stream, schema, table, columns } = self.stream();
         let restore_with = data::copy_in(&Qualified::new(&schema, &table), &columns).text().to_owned();
         let doing = format!("cannot read {stream}");
-        let fault = |error| talk.fault(error, &doing, Carries::Data);
+        let fault = |error| connection.fault(error, &doing, Carries::Data);
         let mut writer = sink.open(StreamInfo { name: stream, restore_with }).await?;
         let copy = data::copy_out(&self.qualified(), &self.columns, self.condition.as_deref());
-        let mut rows = Box::pin(talk.copy_out(&copy).await.map_err(fault)?);
+        let mut rows = Box::pin(connection.copy_out(&copy).await.map_err(fault)?);
         let mut chunk = BytesMut::with_capacity(CHUNK + CHUNK / 4);
         let mut count = 0;
         while let Some(row) = rows.next().await {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use driver_api::Result;
 use driver_api::dump::{Sink, StreamInfo, Writer};
 
-use crate::connect::Talk;
+use crate::connect::Connection;
 use crate::dump::contents::{BY_HAND, VIEWS};
 use crate::dump::large_objects::line;
 use crate::sql::data::{self, Qualified};
@@ -32,18 +32,18 @@ const LIST: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 
     ORDER BY 2, 3";
 
 /// Writes what fills the materialized views.
-pub(crate) async fn write<S: Sink>(talk: &Talk, sink: &S) -> Result<()> {
-    let rows = talk.rows(LIST, &[], "cannot list the views").await?;
+pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<()> {
+    let rows = connection.rows(LIST, &[], "cannot list the views").await?;
     let mut views = BTreeMap::new();
     let mut order = Vec::new();
     for row in &rows {
-        let oid: u32 = talk.cell(row, 0)?;
+        let oid: u32 = connection.cell(row, 0)?;
         let view = View {
-            schema: talk.cell(row, 1)?,
-            name: talk.cell(row, 2)?,
-            is_materialized: talk.cell(row, 3)?,
-            is_populated: talk.cell(row, 4)?,
-            reads: talk.cell(row, 5)?,
+            schema: connection.cell(row, 1)?,
+            name: connection.cell(row, 2)?,
+            is_materialized: connection.cell(row, 3)?,
+            is_populated: connection.cell(row, 4)?,
+            reads: connection.cell(row, 5)?,
         };
         order.push(oid);
         views.insert(oid, view);

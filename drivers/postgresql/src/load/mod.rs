@@ -12,8 +12,8 @@ use driver_api::dump::{Reader, Source};
 use driver_api::{DriverError, ErrorKind, Result};
 use futures::SinkExt;
 
-use crate::connect::Talk;
-use crate::data_session::{self, Mover};
+use crate::connect::Connection;
+use crate::data_session::{self, DataSession};
 use crate::driver::Session;
 use crate::dump::contents::{
     AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS,
@@ -29,9 +29,9 @@ pub(crate) async fn load<S: Source>(session: &Session, layout: &Layout, source: 
     let contents = Contents::of(source.description())?;
     let tables = tables(&contents, source)?;
     let (first, second) = data_session::writing(session, layout).await?;
-    let facts = facts(&first.talk, &contents, layout).await?;
+    let facts = facts(&first.connection, &contents, layout).await?;
     if !contents.has_public && facts.schemas.iter().any(|schema| schema == "public") {
-        first.talk.run(&data::drop_public(), "cannot drop schema public", Carries::Data).await?;
+        first.connection.run(&data::drop_public(), "cannot drop schema public", Carries::Data).await?;
     }
     statements(&first, source, BEFORE_DATA, &facts).await?;
     let queue = Mutex::new(tables);
@@ -71,12 +71,12 @@ fn tables<S: Source>(contents: &Contents, source: &S) -> Result<VecDeque<(TableS
 const SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace";
 const EXTENSIONS: &str = "SELECT extname::text FROM pg_extension";
 
-async fn facts(talk: &Talk, contents: &Contents, layout: &Layout) -> Result<Facts> {
+async fn facts(connection: &Connection, contents: &Contents, layout: &Layout) -> Result<Facts> {
     let doing = "cannot look into the database";
     let (schemas, extensions) =
-        tokio::try_join!(talk.rows(SCHEMAS, &[], doing), talk.rows(EXTENSIONS, &[], doing))?;
+        tokio::try_join!(connection.rows(SCHEMAS, &[], doing), connection.rows(EXTENSIONS, &[], doing))?;
     let names = |rows: &[tokio_postgres::Row]| {
-        rows.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()
+        rows.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()
     };
     Ok(Facts {
         source: contents.roles.clone(),
@@ -115,47 +115,57 @@ impl<R: Reader> Statements<R> {
     }
 }
 
-async fn statements<S: Source>(mover: &Mover, source: &S, stream: &'static str, facts: &Facts) -> Result<()> {
+async fn statements<S: Source>(
+    session: &DataSession,
+    source: &S,
+    stream: &'static str,
+    facts: &Facts,
+) -> Result<()> {
     let mut statements = Statements::open(source, stream).await?;
     while let Some(statement) = statements.next().await? {
-        run(mover, stream, &statement, facts).await?;
+        run(session, stream, &statement, facts).await?;
     }
     Ok(())
 }
 
 /// Runs a statement of a dump, as far as there is something to do.
-pub(crate) async fn run(mover: &Mover, stream: &str, statement: &str, facts: &Facts) -> Result<()> {
+pub(crate) async fn run(session: &DataSession, stream: &str, statement: &str, facts: &Facts) -> Result<()> {
     let Some(text) = rewrite::rewrite(statement, facts) else { return Ok(()) };
     let is_setting = text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("SET "));
-    let Err(error) = mover.talk.attempt(&data::of_dump(text)).await else { return Ok(()) };
+    let Err(error) = session.connection.attempt(&data::of_dump(text)).await else { return Ok(()) };
     // A setting of another version.
     if is_setting && error.code().is_some_and(|code| code.code() == "42704") {
         return Ok(());
     }
     let doing = format!("cannot load {stream} at {}", rewrite::title(statement));
-    Err(mover.talk.fault(error, &doing, Carries::Data))
+    Err(session.connection.fault(error, &doing, Carries::Data))
 }
 
 /// Loads one table after the other, until none is left.
 async fn rows<S: Source>(
-    mover: &Mover,
+    session: &DataSession,
     queue: &Mutex<VecDeque<(TableStream, u64)>>,
     source: &S,
 ) -> Result<()> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((table, rows)) = next() {
-        table_rows(mover, &table, rows, source).await?;
+        table_rows(session, &table, rows, source).await?;
     }
     Ok(())
 }
 
-async fn table_rows<S: Source>(mover: &Mover, table: &TableStream, rows: u64, source: &S) -> Result<()> {
+async fn table_rows<S: Source>(
+    session: &DataSession,
+    table: &TableStream,
+    rows: u64,
+    source: &S,
+) -> Result<()> {
     let TableStream { stream, schema, table, columns } = table;
     let doing = format!("cannot load {stream}");
-    let fault = |error| mover.talk.fault(error, &doing, Carries::Data);
+    let fault = |error| session.connection.fault(error, &doing, Carries::Data);
     let mut reader = source.open(stream).await?;
     let copy = data::copy_in(&Qualified::new(schema, table), columns);
-    let mut sink = Box::pin(mover.talk.copy_in(&copy).await.map_err(fault)?);
+    let mut sink = Box::pin(session.connection.copy_in(&copy).await.map_err(fault)?);
     while let Some(chunk) = reader.read().await? {
         let chunk: Bytes = chunk;
         if sink.feed(chunk).await.is_err() {

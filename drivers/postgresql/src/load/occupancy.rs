@@ -4,7 +4,7 @@ use driver_api::dump::{Description, Occupancy};
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::data_session::Mover;
+use crate::data_session::DataSession;
 use crate::driver::Session;
 use crate::dump::contents::{self, Contents};
 use crate::dump::tables;
@@ -40,7 +40,7 @@ pub(crate) async fn check(
             format!(
                 "the dump is of PostgreSQL {}, and {} runs {is}: restore it into a server that is not older",
                 description.server_version,
-                session.talk.place()
+                session.connection.place()
             ),
         ));
     }
@@ -65,15 +65,16 @@ const MISSING: &str = "SELECT name FROM unnest($1) name WHERE NOT EXISTS (SELECT
 /// Fails where a statement of the dump would, because it names a role that the server does not have.
 async fn check_roles(session: &Session, contents: &Contents) -> Result<()> {
     let needed: Vec<&String> = contents.other_roles.iter().collect();
-    let rows = session.talk.rows(MISSING, &[(&needed, Type::TEXT_ARRAY)], "cannot look for roles").await?;
-    let missing = rows.iter().map(|row| session.talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let rows =
+        session.connection.rows(MISSING, &[(&needed, Type::TEXT_ARRAY)], "cannot look for roles").await?;
+    let missing = rows.iter().map(|row| session.connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     let Some(first) = missing.first() else { return Ok(()) };
     Err(DriverError::new(
         ErrorKind::Unsupported,
         format!(
             "the dump gives rights to {}, and {} has no such role: create it there (CREATE ROLE {}), which is enough, and have it tried again with the annotation db.isotoma.com/retry",
             missing.join(", "),
-            session.talk.place(),
+            session.connection.place(),
             Ident::new(first)
         ),
     ))
@@ -82,13 +83,14 @@ async fn check_roles(session: &Session, contents: &Contents) -> Result<()> {
 /// Looks for rows that the tenant has put into tables of extensions: those that a dump would hold. They are read with
 /// the tenant's rights, as by a dump.
 async fn in_extensions(session: &Session, layout: &Layout) -> Result<Occupancy> {
-    let mover = Mover::reading(session, layout).await?;
-    let tables = tables::list(&mover.talk, false).await?;
+    let reading = DataSession::reading(session, layout).await?;
+    let tables = tables::list(&reading.connection, false).await?;
     for table in tables.iter().filter(|table| table.has_rows) {
         let Some(condition) = &table.condition else { continue };
         let name = format!("{}.{}", table.schema, table.name);
         let query = data::first_row(&table.qualified(), condition);
-        let rows = mover.talk.rows(query.text(), &[], &format!("cannot look into table {name}")).await?;
+        let rows =
+            reading.connection.rows(query.text(), &[], &format!("cannot look into table {name}")).await?;
         if !rows.is_empty() {
             return Ok(Occupancy::Occupied { what: format!("rows in table {name} of an extension") });
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use driver_api::Result;
 use driver_api::dump::Reader;
 
-use crate::data_session::Mover;
+use crate::data_session::DataSession;
 use crate::load::rewrite::{self, Facts};
 use crate::load::{self, Statements};
 
@@ -19,8 +19,8 @@ type Group = (String, Vec<String>);
 /// Runs the statements of a stream.
 pub(crate) async fn run<R: Reader>(
     statements: &mut Statements<R>,
-    first: &Mover,
-    second: Option<&Mover>,
+    first: &DataSession,
+    second: Option<&DataSession>,
     facts: &Facts,
 ) -> Result<()> {
     let stream = statements.stream;
@@ -43,8 +43,8 @@ pub(crate) async fn run<R: Reader>(
 async fn beside(
     batch: Vec<(String, String)>,
     stream: &str,
-    first: &Mover,
-    second: Option<&Mover>,
+    first: &DataSession,
+    second: Option<&DataSession>,
     facts: &Facts,
 ) -> Result<()> {
     let queue = Mutex::new(by_table(batch));
@@ -57,11 +57,16 @@ async fn beside(
     tokio::try_join!(groups(first, &queue, stream, facts), beside).map(|_| ())
 }
 
-async fn groups(mover: &Mover, queue: &Mutex<VecDeque<Group>>, stream: &str, facts: &Facts) -> Result<()> {
+async fn groups(
+    session: &DataSession,
+    queue: &Mutex<VecDeque<Group>>,
+    stream: &str,
+    facts: &Facts,
+) -> Result<()> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((_, statements)) = next() {
         for statement in statements {
-            load::run(mover, stream, &statement, facts).await?;
+            load::run(session, stream, &statement, facts).await?;
         }
     }
     Ok(())
