@@ -3,12 +3,12 @@
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
+use crate::catalog::server::{self, ServerState};
 use crate::connect::Connection;
-use crate::driver::Session;
 use crate::fault::Carries;
 use crate::layout::Layout;
 use crate::lockout;
-use crate::observe::{self, ServerState};
+use crate::session::Session;
 use crate::sql::{self, Ident, Sql};
 
 /// Locks the logins out, ends their sessions, drops the database, then the roles. What is foreign stays.
@@ -17,7 +17,7 @@ use crate::sql::{self, Ident, Sql};
 /// goes on from there.
 pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()> {
     let Session { connection, administrator, .. } = session;
-    let state = observe::server(connection, layout, administrator).await?;
+    let state = server::read(connection, layout, administrator).await?;
     if let Some(database) = state.our_database(layout) {
         let doing = format!("cannot lock the logins out of database {}", layout.database);
         let statements = lockout::statements(&state, database, layout, administrator);

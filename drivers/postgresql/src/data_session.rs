@@ -7,9 +7,9 @@ use rustls::crypto::ring;
 use tokio::task::AbortHandle;
 
 use crate::connect::Connection;
-use crate::driver::Session;
 use crate::fault::{Carries, Refusal};
 use crate::layout::Layout;
+use crate::session::Session;
 use crate::settings::moving;
 use crate::sql::{self, Attribute, Ident, Verifier, data};
 

@@ -2,9 +2,9 @@
 
 use driver_api::{DriverError, ErrorKind, Result};
 
-use crate::connect::Administrator;
-use crate::observe::DatabaseState;
+use crate::catalog::server::DatabaseState;
 use crate::parameters::{LocaleProvider, Parameters};
+use crate::session::Administrator;
 
 /// Parameters that differ and are chosen for good at creation.
 pub(crate) fn differences(state: &DatabaseState, parameters: &Parameters) -> Vec<String> {

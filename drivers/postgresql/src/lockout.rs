@@ -6,11 +6,12 @@ use driver_api::{DriverError, ErrorKind, Result};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Connection};
-use crate::driver::Session;
+use crate::catalog::server::{self, DatabaseState, ServerState};
+use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::observe::{self, DatabaseState, ServerState};
+use crate::session::Administrator;
+use crate::session::Session;
 use crate::sql::{self, Attribute, Ident, Sql};
 
 /// How long sessions may take to end. One that rolls a long transaction back is slow.
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// prepared transaction or subscription writes without a session.
 pub(crate) async fn lock_out(session: &mut Session, layout: &Layout) -> Result<()> {
     let Session { connection, administrator, .. } = session;
-    let state = observe::server(connection, layout, administrator).await?;
+    let state = server::read(connection, layout, administrator).await?;
     let Some(database) = state.our_database(layout) else {
         return Err(DriverError::new(
             ErrorKind::DatabaseMissing,

@@ -1,10 +1,11 @@
 //! What differs from what is desired, and the statements that put it right. Pure: `observe` shows the
 //! differences and `ensure_present` runs the statements of one and the same list.
 
-use crate::connect::Administrator;
+use crate::catalog::inside::InsideState;
+use crate::catalog::server::{DatabaseState, RoleState, ServerState};
 use crate::layout::Layout;
-use crate::observe::{DatabaseState, InnerState, RoleState, ServerState};
 use crate::parameters::{Extension, Parameters};
+use crate::session::Administrator;
 use crate::sql::{self, Attribute, Ident, MayLogIn, Sql, Verifier};
 
 /// One difference.
@@ -220,7 +221,7 @@ impl Inside<'_> {
 
 /// What differs inside the database.
 pub(crate) fn inside<'a>(
-    state: &InnerState,
+    state: &InsideState,
     layout: &Layout,
     administrator: &Administrator,
     parameters: &'a Parameters,

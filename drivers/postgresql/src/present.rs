@@ -3,14 +3,17 @@
 use driver_api::{Desired, DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Connection};
-use crate::driver::{Proof, Session, prove};
+use crate::catalog::inside;
+use crate::catalog::server::{self, ServerState};
+use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::immutable;
 use crate::layout::Layout;
-use crate::observe::{self, ServerState};
 use crate::parameters::{Extension, Parameters};
 use crate::plan::{self, Change, Inside};
+use crate::prove::{Proof, prove};
+use crate::session::Administrator;
+use crate::session::Session;
 use crate::sql::{self, Ident, Sql, Verifier};
 
 /// Makes everything as desired, from any state that a crash or somebody's hand may have left.
@@ -24,7 +27,7 @@ pub(crate) async fn ensure(
 ) -> Result<()> {
     let Session { connection, dialer, administrator } = session;
     let parameters = &desired.parameters;
-    let state = observe::server(connection, layout, administrator).await?;
+    let state = server::read(connection, layout, administrator).await?;
     check(&state, layout, administrator, parameters, connection)?;
 
     let is_new_login = state.role(&layout.active).is_none();
@@ -40,7 +43,7 @@ pub(crate) async fn ensure(
         connection
             .run(&create, &format!("cannot create database {}", layout.database), Carries::Parameters)
             .await?;
-        let state = observe::server(connection, layout, administrator).await?;
+        let state = server::read(connection, layout, administrator).await?;
         state.our_database(layout).cloned().ok_or_else(|| vanished(layout, connection))?
     };
     let changes = plan::database(&database, layout, parameters);
@@ -158,7 +161,7 @@ async fn arrange_inside(
     parameters: &Parameters,
 ) -> Result<()> {
     let names: Vec<_> = parameters.extensions.iter().map(|extension| extension.name.as_str()).collect();
-    let state = observe::inner(connection, layout, &parameters.schemas, &names).await?;
+    let state = inside::read(connection, layout, &parameters.schemas, &names).await?;
     let mut changes = Vec::new();
     let mut missing = Vec::new();
     for difference in plan::inside(&state, layout, administrator, parameters) {

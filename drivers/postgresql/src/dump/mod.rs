@@ -16,12 +16,12 @@ use driver_api::Result;
 use driver_api::dump::{Description, Sink, StreamInfo};
 
 use crate::data_session::DataSession;
-use crate::driver::Session;
 use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
 use crate::dump::snapshot::Snapshot;
 use crate::dump::tables::Table;
 use crate::fault::Carries;
 use crate::layout::Layout;
+use crate::session::Session;
 use crate::sql;
 
 /// Writes a dump.

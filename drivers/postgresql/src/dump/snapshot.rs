@@ -4,11 +4,11 @@ use driver_api::{DriverError, ErrorKind, Result};
 
 use crate::connect::Connection;
 use crate::data_session::DataSession;
-use crate::driver::Session;
 use crate::dump::pg_dump::{Program, Section};
 use crate::dump::tables::{self, Table};
 use crate::fault::Carries;
 use crate::layout::Layout;
+use crate::session::Session;
 use crate::sql::Sql;
 use crate::sql::data::{self, Qualified};
 

@@ -14,13 +14,13 @@ use futures::SinkExt;
 
 use crate::connect::Connection;
 use crate::data_session::{self, DataSession};
-use crate::driver::Session;
 use crate::dump::contents::{
     AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS,
 };
 use crate::fault::Carries;
 use crate::layout::Layout;
 use crate::load::rewrite::Facts;
+use crate::session::Session;
 use crate::sql::data::{self, Qualified};
 use crate::sql::statements::Splitter;
 

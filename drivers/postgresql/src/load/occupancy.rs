@@ -5,10 +5,10 @@ use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
 use crate::data_session::DataSession;
-use crate::driver::Session;
 use crate::dump::contents::{self, Contents};
 use crate::dump::tables;
 use crate::layout::Layout;
+use crate::session::Session;
 use crate::sql::{Ident, data};
 
 // All that somebody made, and no extension: a table's row type, array types and the like are not made by anybody.
