@@ -6,7 +6,7 @@ use driver_api::dump::Description;
 use driver_api::{DriverError, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::layout::Layout;
+use crate::dump::roles::Roles;
 
 /// Statements that come before the rows.
 pub(crate) const BEFORE_DATA: &str = "schema-before-data.sql";
@@ -39,18 +39,6 @@ pub(crate) struct Contents {
     pub(crate) tables: Vec<TableStream>,
 }
 
-/// The roles of a database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Roles {
-    /// The owner of the database.
-    pub(crate) owner: String,
-    /// The owner of what is in it.
-    pub(crate) group: String,
-    /// The login that applications use, and the other one.
-    pub(crate) logins: [String; 2],
-}
-
 /// A stream of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,35 +51,6 @@ pub(crate) struct TableStream {
     pub(crate) table: String,
     /// The columns, in the order of the rows' fields. None means all.
     pub(crate) columns: Vec<String>,
-}
-
-impl Roles {
-    pub(crate) fn of(layout: &Layout) -> Self {
-        Self {
-            owner: layout.owner.clone(),
-            group: layout.group.clone(),
-            logins: [layout.active.clone(), layout.standby.clone()],
-        }
-    }
-
-    /// Whether a role is one of this database.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.in_other(name, self).is_some()
-    }
-
-    /// What a role of this database is called in another one.
-    pub(crate) fn in_other<'a>(&self, name: &str, other: &'a Self) -> Option<&'a str> {
-        let [active, standby] = &self.logins;
-        let [other_active, other_standby] = &other.logins;
-        [
-            (&self.owner, &other.owner),
-            (&self.group, &other.group),
-            (active, other_active),
-            (standby, other_standby),
-        ]
-        .into_iter()
-        .find_map(|(ours, theirs)| (ours == name).then_some(theirs.as_str()))
-    }
 }
 
 impl Contents {
@@ -122,17 +81,5 @@ mod tests {
         for (version, is) in [("17.6 (Debian 17.6-1)", Some(17)), ("18beta1", Some(18)), ("devel", None)] {
             assert_eq!(major(version), is, "{version}");
         }
-    }
-
-    #[test]
-    fn roles_are_found_by_their_part() {
-        let roles = |name: &str| Roles {
-            owner: format!("{name}_own"),
-            group: format!("{name}_rw"),
-            logins: [format!("{name}_a"), format!("{name}_b")],
-        };
-        let (source, target) = (roles("orders"), roles("clone"));
-        assert_eq!(source.in_other("orders_b", &target), Some("clone_b"));
-        assert_eq!(source.in_other("orders", &target), None);
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod contents;
 mod large_objects;
 mod libpq;
 mod pg_dump;
+pub(crate) mod roles;
 mod sequences;
 mod snapshot;
 pub(crate) mod tables;
@@ -16,7 +17,8 @@ use driver_api::Result;
 use driver_api::dump::{Description, Sink, StreamInfo};
 
 use crate::data_session::DataSession;
-use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents, Roles};
+use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents};
+use crate::dump::roles::Roles;
 use crate::dump::snapshot::Snapshot;
 use crate::dump::tables::Table;
 use crate::fault::Carries;

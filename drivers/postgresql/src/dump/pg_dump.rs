@@ -13,10 +13,9 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::connect::Dialer;
-use crate::dump::contents::Roles;
 use crate::dump::libpq;
+use crate::dump::roles::{self, Roles};
 use crate::layout::Layout;
-use crate::load::rewrite;
 use crate::sql::statements::Splitter;
 
 /// Where Debian has the programs, one folder a major version.
@@ -126,7 +125,7 @@ impl Program {
             splitter.push(&chunk);
             // What is no statement is for the load to refuse.
             while let Ok(Some(statement)) = splitter.next() {
-                named.extend(rewrite::roles_named(&statement, own));
+                named.extend(roles::roles_named(&statement, own));
             }
             writer.write(chunk).await?;
             chunk = self.chunk().await?;

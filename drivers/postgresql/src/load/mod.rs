@@ -2,7 +2,8 @@
 
 pub(crate) mod occupancy;
 mod parallel;
-pub(crate) mod rewrite;
+mod rewrite;
+mod stream;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -15,14 +16,15 @@ use futures::SinkExt;
 use crate::connect::Connection;
 use crate::data_session::{self, DataSession};
 use crate::dump::contents::{
-    AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, Roles, SEQUENCES, TableStream, VIEWS,
+    AFTER_DATA, BEFORE_DATA, Contents, LARGE_OBJECTS, SEQUENCES, TableStream, VIEWS,
 };
+use crate::dump::roles::Roles;
 use crate::fault::Carries;
 use crate::layout::Layout;
 use crate::load::rewrite::Facts;
+use crate::load::stream::{Statements, run_statement};
 use crate::session::Session;
 use crate::sql::data::{self, Qualified};
-use crate::sql::statements::Splitter;
 
 /// Loads a dump into an empty database.
 pub(crate) async fn load<S: Source>(session: &Session, layout: &Layout, source: &S) -> Result<()> {
@@ -86,35 +88,6 @@ async fn facts(connection: &Connection, contents: &Contents, layout: &Layout) ->
     })
 }
 
-/// The statements of a stream, as they come.
-pub(crate) struct Statements<R> {
-    reader: R,
-    splitter: Splitter,
-    pub(crate) stream: &'static str,
-}
-
-impl<R: Reader> Statements<R> {
-    async fn open<S: Source<Reader = R>>(source: &S, stream: &'static str) -> Result<Self> {
-        Ok(Self { reader: source.open(stream).await?, splitter: Splitter::default(), stream })
-    }
-
-    /// The next one, or none at the end of a stream that is whole.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>> {
-        loop {
-            if let Some(statement) = self.splitter.next()? {
-                return Ok(Some(statement));
-            }
-            if self.splitter.is_finished() {
-                return Ok(None);
-            }
-            match self.reader.read().await? {
-                Some(piece) => self.splitter.push(&piece),
-                None => self.splitter.finish(),
-            }
-        }
-    }
-}
-
 async fn statements<S: Source>(
     session: &DataSession,
     source: &S,
@@ -123,22 +96,9 @@ async fn statements<S: Source>(
 ) -> Result<()> {
     let mut statements = Statements::open(source, stream).await?;
     while let Some(statement) = statements.next().await? {
-        run(session, stream, &statement, facts).await?;
+        run_statement(session, stream, &statement, facts).await?;
     }
     Ok(())
-}
-
-/// Runs a statement of a dump, as far as there is something to do.
-pub(crate) async fn run(session: &DataSession, stream: &str, statement: &str, facts: &Facts) -> Result<()> {
-    let Some(text) = rewrite::rewrite(statement, facts) else { return Ok(()) };
-    let is_setting = text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("SET "));
-    let Err(error) = session.connection.attempt(&data::of_dump(text)).await else { return Ok(()) };
-    // A setting of another version.
-    if is_setting && error.code().is_some_and(|code| code.code() == "42704") {
-        return Ok(());
-    }
-    let doing = format!("cannot load {stream} at {}", rewrite::title(statement));
-    Err(session.connection.fault(error, &doing, Carries::Data))
 }
 
 /// Loads one table after the other, until none is left.

@@ -8,7 +8,7 @@ use driver_api::dump::Reader;
 
 use crate::data_session::DataSession;
 use crate::load::rewrite::{self, Facts};
-use crate::load::{self, Statements};
+use crate::load::stream::{Statements, run_statement};
 
 /// How many statements are kept at most until they run.
 const BATCH: usize = 1000;
@@ -28,7 +28,7 @@ pub(crate) async fn run<R: Reader>(
     while let Some(statement) = statements.next().await? {
         let Some(table) = rewrite::index_of(&statement) else {
             beside(std::mem::take(&mut batch), stream, first, second, facts).await?;
-            load::run(first, stream, &statement, facts).await?;
+            run_statement(first, stream, &statement, facts).await?;
             continue;
         };
         batch.push((table, statement));
@@ -66,7 +66,7 @@ async fn groups(
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((_, statements)) = next() {
         for statement in statements {
-            load::run(session, stream, &statement, facts).await?;
+            run_statement(session, stream, &statement, facts).await?;
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! What becomes of a statement of a dump in the database that it is loaded into. Pure.
 
-use crate::dump::contents::Roles;
+use crate::dump::roles::{Roles, is_about_others, places_of_roles};
 use crate::sql::Ident;
 use crate::sql::lexer::{self, Kind};
+use crate::sql::parts::{Part, is_word, leading_words, parts};
 
 /// What is there before the load.
 #[derive(Clone, Debug)]
@@ -17,18 +18,10 @@ pub(crate) struct Facts {
     pub(crate) extensions: Vec<String>,
 }
 
-/// A token that says something, and its place among all tokens.
-type Part<'a> = (usize, Kind, &'a str);
-
 /// The statement to run, or none where there is nothing to do.
 pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
     let tokens: Vec<(Kind, &str)> = lexer::tokens(statement).collect();
-    let parts: Vec<Part<'_>> = tokens
-        .iter()
-        .enumerate()
-        .filter(|(_, (kind, _))| *kind != Kind::Space)
-        .map(|(at, (kind, text))| (at, *kind, *text))
-        .collect();
+    let parts: Vec<Part<'_>> = parts(tokens.iter().copied()).collect();
     let words = leading_words(&parts);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -57,48 +50,6 @@ pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
     Some(text)
 }
 
-/// The roles that a load needs for a statement. `pg_dump` writes each of them in quotes.
-pub(crate) fn roles_named(statement: &str, own: &Roles) -> Vec<String> {
-    let parts: Vec<Part<'_>> = lexer::tokens(statement)
-        .filter(|(kind, _)| *kind != Kind::Space)
-        .enumerate()
-        .map(|(at, (kind, text))| (at, kind, text))
-        .collect();
-    let words = leading_words(&parts);
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    if words.starts_with(&["alter", "default", "privileges"]) && is_about_others(&parts, own) {
-        return Vec::new();
-    }
-    let places = places_of_roles(&words, &parts);
-    let names = places.iter().filter_map(|place| parts.get(*place)).filter(|part| part.1 == Kind::Name);
-    names.filter_map(|(_, kind, text)| lexer::name(*kind, text)).collect()
-}
-
-/// Whether default privileges are of what somebody else makes. They are not the tenant's, who may not set them.
-fn is_about_others(parts: &[Part<'_>], own: &Roles) -> bool {
-    let makers = roles_after(parts, 3, "role", &["in", "grant", "revoke"]);
-    let names =
-        parts.iter().filter(|part| makers.contains(&part.0)).filter_map(|part| lexer::name(part.1, part.2));
-    names.into_iter().any(|name| !own.has(&name))
-}
-
-/// The places of the names of roles in a statement.
-fn places_of_roles(words: &[&str], parts: &[Part<'_>]) -> Vec<usize> {
-    match words {
-        ["grant", ..] => roles_after(parts, 0, "to", &[]),
-        ["revoke", ..] => roles_after(parts, 0, "from", &[]),
-        ["create", "policy", ..] => roles_after(parts, 0, "to", &["using", "with"]),
-        ["create", "user", "mapping", ..] => roles_after(parts, 3, "for", &["server"]),
-        ["alter", "default", "privileges", ..] => {
-            let mut roles = roles_after(parts, 3, "role", &["in", "grant", "revoke"]);
-            roles.extend(roles_after(parts, 3, "to", &[]));
-            roles.extend(roles_after(parts, 3, "from", &[]));
-            roles
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Says what a statement is about, for an error: its beginning without any string, which may hold a secret.
 pub(crate) fn title(statement: &str) -> String {
     let parts = lexer::tokens(statement).filter(|(kind, _)| *kind != Kind::Space);
@@ -116,11 +67,7 @@ pub(crate) fn title(statement: &str) -> String {
 
 /// The table that a statement of index or key is about; only such statements may run beside others.
 pub(crate) fn index_of(statement: &str) -> Option<String> {
-    let parts: Vec<Part<'_>> = lexer::tokens(statement)
-        .filter(|(kind, _)| *kind != Kind::Space)
-        .take(40)
-        .map(|(kind, text)| (0, kind, text))
-        .collect();
+    let parts: Vec<Part<'_>> = parts(lexer::tokens(statement)).take(40).collect();
     let words = leading_words(&parts);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let after = match words.as_slice() {
@@ -152,39 +99,11 @@ pub(crate) fn index_of(statement: &str) -> Option<String> {
     (names.len() == 2).then(|| names.join("."))
 }
 
-fn is_word(part: &Part<'_>, word: &str) -> bool {
-    part.1 == Kind::Word && part.2.eq_ignore_ascii_case(word)
-}
-
-fn leading_words(parts: &[Part<'_>]) -> Vec<String> {
-    let words = parts.iter().take_while(|(_, kind, _)| *kind == Kind::Word).take(6);
-    words.map(|(_, _, text)| text.to_ascii_lowercase()).collect()
-}
-
 /// Whether what is created, after two words and `IF NOT EXISTS`, is there.
 fn is_among(names: &[String], parts: &[Part<'_>]) -> bool {
     let skipped = |part: &&Part<'_>| ["if", "not", "exists"].iter().any(|word| is_word(part, word));
     let created = parts.iter().skip(2).find(|part| !skipped(part));
     created.and_then(|(_, kind, text)| lexer::name(*kind, text)).is_some_and(|name| names.contains(&name))
-}
-
-/// The places of the names of roles: those after the keyword, outside of parentheses, up to one of `ends`.
-fn roles_after(parts: &[Part<'_>], from: usize, keyword: &str, ends: &[&str]) -> Vec<usize> {
-    let mut depth = 0_usize;
-    let mut places = Vec::new();
-    let mut is_list = false;
-    for part in parts.iter().skip(from) {
-        match part.1 {
-            Kind::Other(b'(') => depth += 1,
-            Kind::Other(b')') => depth = depth.saturating_sub(1),
-            Kind::Word | Kind::Name if depth > 0 => {}
-            Kind::Word if !is_list => is_list = is_word(part, keyword),
-            Kind::Word if ends.iter().any(|end| is_word(part, end)) => break,
-            Kind::Word | Kind::Name if is_list => places.push(part.0),
-            Kind::Word | Kind::Name | Kind::Space | Kind::Text | Kind::Client | Kind::Other(_) => {}
-        }
-    }
-    places
 }
 
 #[cfg(test)]

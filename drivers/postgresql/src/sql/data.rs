@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Ident, Literal, Sql};
+use crate::sql::text::{Ident, Literal, Sql};
 
 /// A table, view or sequence with its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
