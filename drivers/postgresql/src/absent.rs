@@ -3,7 +3,7 @@
 use driver_api::{DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
-use crate::catalog::server::{self, ServerState};
+use crate::catalog::{self, ServerState};
 use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -17,7 +17,7 @@ use crate::sql::{self, Ident, Sql};
 /// goes on from there.
 pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()> {
     let Session { connection, administrator, .. } = session;
-    let state = server::read(connection, layout, administrator).await?;
+    let state = catalog::read(connection, layout, administrator).await?;
     if let Some(database) = state.our_database(layout) {
         let doing = format!("cannot lock the logins out of database {}", layout.database);
         let statements = lockout::statements(&state, database, layout, administrator);

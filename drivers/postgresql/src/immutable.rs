@@ -2,7 +2,7 @@
 
 use driver_api::{DriverError, ErrorKind, Result};
 
-use crate::catalog::server::DatabaseState;
+use crate::catalog::DatabaseState;
 use crate::parameters::{LocaleProvider, Parameters};
 use crate::session::Administrator;
 

@@ -6,7 +6,7 @@ use driver_api::{DriverError, ErrorKind, Result};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 
-use crate::catalog::server::{self, DatabaseState, ServerState};
+use crate::catalog::{self, DatabaseState, ServerState};
 use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// prepared transaction or subscription writes without a session.
 pub(crate) async fn lock_out(session: &mut Session, layout: &Layout) -> Result<()> {
     let Session { connection, administrator, .. } = session;
-    let state = server::read(connection, layout, administrator).await?;
+    let state = catalog::read(connection, layout, administrator).await?;
     let Some(database) = state.our_database(layout) else {
         return Err(DriverError::new(
             ErrorKind::DatabaseMissing,

@@ -3,7 +3,7 @@
 use driver_api::{Desired, Presence, Result};
 
 use crate::catalog::inside;
-use crate::catalog::server::{self, ServerState};
+use crate::catalog::{self, ServerState};
 use crate::layout::Layout;
 use crate::parameters::Parameters;
 use crate::prove::{Proof, prove};
@@ -17,7 +17,7 @@ pub(crate) async fn presence(
     layout: &Layout,
     desired: Option<&Desired<Parameters>>,
 ) -> Result<Presence> {
-    let state = server::read(&session.connection, layout, &session.administrator).await?;
+    let state = catalog::read(&session.connection, layout, &session.administrator).await?;
     let ours = state.ours(layout);
     let mut foreign = state.foreign(layout);
     if ours.is_empty() {

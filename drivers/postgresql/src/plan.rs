@@ -2,7 +2,7 @@
 //! differences and `ensure_present` runs the statements of one and the same list.
 
 use crate::catalog::inside::InsideState;
-use crate::catalog::server::{DatabaseState, RoleState, ServerState};
+use crate::catalog::{DatabaseState, RoleState, ServerState};
 use crate::layout::Layout;
 use crate::parameters::{Extension, Parameters};
 use crate::session::Administrator;

@@ -4,7 +4,7 @@ use driver_api::{Desired, DriverError, ErrorKind, Result};
 use tokio_postgres::types::Type;
 
 use crate::catalog::inside;
-use crate::catalog::server::{self, ServerState};
+use crate::catalog::{self, ServerState};
 use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::immutable;
@@ -27,7 +27,7 @@ pub(crate) async fn ensure(
 ) -> Result<()> {
     let Session { connection, dialer, administrator } = session;
     let parameters = &desired.parameters;
-    let state = server::read(connection, layout, administrator).await?;
+    let state = catalog::read(connection, layout, administrator).await?;
     check(&state, layout, administrator, parameters, connection)?;
 
     let is_new_login = state.role(&layout.active).is_none();
@@ -43,7 +43,7 @@ pub(crate) async fn ensure(
         connection
             .run(&create, &format!("cannot create database {}", layout.database), Carries::Parameters)
             .await?;
-        let state = server::read(connection, layout, administrator).await?;
+        let state = catalog::read(connection, layout, administrator).await?;
         state.our_database(layout).cloned().ok_or_else(|| vanished(layout, connection))?
     };
     let changes = plan::database(&database, layout, parameters);

@@ -2,7 +2,7 @@
 
 use driver_api::{Login, Result};
 
-use crate::catalog::server::DatabaseState;
+use crate::catalog::DatabaseState;
 use crate::connect::{Connection, Dialer};
 use crate::layout::Layout;
 
