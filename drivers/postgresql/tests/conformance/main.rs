@@ -33,7 +33,6 @@ macro_rules! rules {
 }
 
 mod harness;
-mod interrupt;
 
 mod absent;
 mod administrator;
