@@ -7,6 +7,7 @@ pub mod dump;
 pub mod error;
 pub mod secret;
 
+pub mod kit;
 pub mod testkit;
 
 pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode, host_port};

@@ -1,13 +1,12 @@
 //! Connections to one server: how they are opened, and what is asked over them.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use driver_api::kit::reach::{self, Addresses};
+use driver_api::kit::tls;
 use driver_api::{DriverError, Login, Result, Server};
-use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, CopyInSink, CopyOutStream, NoTls, Row};
@@ -16,10 +15,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::fault::{Carries, Place, Refusal, fault};
 use crate::settings::OPTIONS;
 use crate::sql::Sql;
-use crate::tls;
-
-/// How long a session may take to come about, all of name, TCP, TLS and login together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a session that moves data waits for the other side to take what was sent.
 pub(crate) const MOVING_TIMEOUT: Duration = Duration::from_mins(15);
@@ -28,13 +23,14 @@ pub(crate) const MOVING_TIMEOUT: Duration = Duration::from_mins(15);
 pub(crate) struct Dialer {
     server: Server,
     tls: Option<MakeRustlsConnect>,
-    /// Where the name leads, looked up once a run: a name server that loses one answer costs five seconds.
-    addresses: OnceCell<Vec<SocketAddr>>,
+    /// Looked up by us, since tokio-postgres does not tell an unknown name from a closed port.
+    addresses: Addresses,
 }
 
 impl Dialer {
     pub(crate) fn new(server: &Server) -> Result<Self> {
-        Ok(Self { server: server.clone(), tls: tls::connector(server)?, addresses: OnceCell::new() })
+        let tls = tls::client_config(&server.tls)?.map(MakeRustlsConnect::new);
+        Ok(Self { server: server.clone(), tls, addresses: Addresses::new(server) })
     }
 
     /// How errors name a database of this server and a login.
@@ -89,7 +85,7 @@ impl Dialer {
         database: &str,
         options: &str,
     ) -> std::result::Result<(Client, AbortHandle), Refusal> {
-        timeout(CONNECT_TIMEOUT, self.dial(login, database, options)).await.map_err(|_| Refusal::Silence)?
+        reach::connect(&self.server, self.dial(login, database, options)).await
     }
 
     async fn dial(
@@ -110,7 +106,7 @@ impl Dialer {
             .keepalives_idle(Duration::from_secs(30))
             // As long as the server's own in those options.
             .tcp_user_timeout(if options == OPTIONS { Duration::from_secs(30) } else { MOVING_TIMEOUT });
-        for address in self.addresses.get_or_try_init(|| self.look_up()).await? {
+        for address in self.addresses.get().await? {
             config.host(host).hostaddr(address.ip());
         }
         match self.tls.clone() {
@@ -128,12 +124,6 @@ impl Dialer {
                 Ok((client, tokio::spawn(connection).abort_handle()))
             }
         }
-    }
-
-    /// Looks the name up, since tokio-postgres does not tell an unknown name from a closed port.
-    async fn look_up(&self) -> std::result::Result<Vec<SocketAddr>, Refusal> {
-        let Server { host, port, .. } = &self.server;
-        Ok(tokio::net::lookup_host((host.as_str(), *port)).await.map_err(Refusal::Lookup)?.collect())
     }
 }
 

@@ -28,7 +28,6 @@ mod fault;
 mod session;
 mod settings;
 mod sql;
-mod tls;
 
 pub use driver::PostgresqlDriver;
 pub use parameters::Parameters;

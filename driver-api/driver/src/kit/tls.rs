@@ -1,31 +1,49 @@
-//! The four TLS modes, with ring.
+//! TLS as strict as `spec.connect.tls.mode` says, with `ring` and nothing else.
 
 use std::sync::Arc;
 
-use driver_api::{DriverError, ErrorKind, Result, Server, TlsMode};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How to speak TLS with `server`; `None` where the mode is `disable`.
-pub(crate) fn connector(server: &Server) -> Result<Option<MakeRustlsConnect>> {
+use crate::driver::{ServerTls, TlsMode};
+use crate::error::{DriverError, ErrorKind, Result};
+
+/// The version that a [`ClientConfig`] of this module is of.
+pub use rustls;
+
+/// How a client speaks TLS with a server, or none if the mode is [`TlsMode::Disable`].
+///
+/// | Mode | The certificate is signed by an authority | It names the host |
+/// |---|---|---|
+/// | `require` | not checked | not checked |
+/// | `verify-ca` | checked; `tls.ca` MUST be given | not checked |
+/// | `verify-full` | checked; the machine's own authorities if `tls.ca` is not given | checked |
+///
+/// In every mode the server proves that it has the key of its certificate. `tls.ca` and the client certificate are
+/// PEM; several certificates in one text are all used.
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`] if a certificate or key cannot be read, or the mode asks for an authority that is not there.
+/// The message names the field and shows nothing of a key.
+pub fn client_config(tls: &ServerTls) -> Result<Option<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match server.tls.mode {
+    let verifier: Arc<dyn ServerCertVerifier> = match tls.mode {
         TlsMode::Disable => return Ok(None),
         TlsMode::Require => Arc::new(AnyCertificate(Arc::clone(&provider))),
-        TlsMode::VerifyCa => Arc::new(AnyName(by_authorities(server, &provider)?)),
-        TlsMode::VerifyFull => by_authorities(server, &provider)?,
+        TlsMode::VerifyCa => Arc::new(AnyName(by_authorities(tls, &provider)?)),
+        TlsMode::VerifyFull => by_authorities(tls, &provider)?,
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| DriverError::new(ErrorKind::Internal, "cannot set up TLS").with_source(error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match &server.tls.client_certificate {
+    let config = match &tls.client_certificate {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain = certificates(certificate, "the client certificate")?;
@@ -37,13 +55,13 @@ pub(crate) fn connector(server: &Server) -> Result<Option<MakeRustlsConnect>> {
             })?
         }
     };
-    Ok(Some(MakeRustlsConnect::new(config)))
+    Ok(Some(config))
 }
 
 /// Checks the chain and the name.
-fn by_authorities(server: &Server, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+fn by_authorities(tls: &ServerTls, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
-    match (&server.tls.ca, server.tls.mode) {
+    match (&tls.ca, tls.mode) {
         (Some(ca), _) => {
             for certificate in certificates(ca, "connect.tls.ca")? {
                 roots.add(certificate).map_err(|error| {
@@ -165,38 +183,49 @@ impl ServerCertVerifier for AnyCertificate {
 
 #[cfg(test)]
 mod tests {
-    use driver_api::{Login, Secret, ServerTls};
+    use crate::secret::Secret;
+    use crate::testkit::OTHER_AUTHORITY;
 
     use super::*;
 
-    fn kind(tls: ServerTls) -> ErrorKind {
-        let server = Server::new("db", 5432, tls, Login::new("admin", Secret::new("p")));
-        connector(&server).map(|_| ()).unwrap_err().kind()
+    fn refusal(tls: &ServerTls) -> DriverError {
+        client_config(tls).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn only_plain_text_has_no_configuration() {
+        for (mode, is_some) in [(TlsMode::Disable, false), (TlsMode::Require, true)] {
+            assert_eq!(client_config(&ServerTls::new(mode, None)).unwrap().is_some(), is_some, "{mode:?}");
+        }
     }
 
     #[test]
     fn what_is_no_certificate_is_refused() {
         for ca in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            assert_eq!(
-                kind(ServerTls::new(TlsMode::VerifyFull, Some(ca.to_owned()))),
-                ErrorKind::Invalid,
-                "{ca}"
-            );
+            let error = refusal(&ServerTls::new(TlsMode::VerifyFull, Some(ca.to_owned())));
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{ca}");
         }
     }
 
     #[test]
     fn verify_ca_needs_an_authority() {
-        assert_eq!(kind(ServerTls::new(TlsMode::VerifyCa, None)), ErrorKind::Invalid);
+        assert_eq!(refusal(&ServerTls::new(TlsMode::VerifyCa, None)).kind(), ErrorKind::Invalid);
     }
 
     #[test]
-    fn a_bad_client_key_is_refused_without_showing_it() {
-        let tls = ServerTls::new(TlsMode::Require, None)
-            .with_client_certificate("-----BEGIN".to_owned(), Secret::new("hunter2"));
-        let server = Server::new("db", 5432, tls, Login::new("admin", Secret::new("p")));
-        let error = connector(&server).map(|_| ()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(!error.chain().contains("hunter2"));
+    fn a_bad_client_certificate_is_refused_without_showing_its_key() {
+        let in_pem = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+        for (certificate, key, named) in [
+            ("-----BEGIN", "hunter2", "the client certificate is no PEM"),
+            (OTHER_AUTHORITY, "hunter2", "private key is no PEM"),
+            (OTHER_AUTHORITY, in_pem, "private key"),
+        ] {
+            let tls = ServerTls::new(TlsMode::Require, None)
+                .with_client_certificate(certificate.to_owned(), Secret::new(key));
+            let error = refusal(&tls);
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.chain().contains(named), "{}", error.chain());
+            assert!(!error.chain().contains("hunter2"));
+        }
     }
 }

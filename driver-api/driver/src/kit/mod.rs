@@ -1,0 +1,9 @@
+//! What every engine's driver needs and none is about. A driver MAY use it; nothing of the contract asks for it.
+//!
+//! | Module | What it does |
+//! |---|---|
+//! | [`reach`] | Finds a server, connects in bounded time, and says what stands in the way |
+//! | [`tls`] | A TLS client that is as strict as `spec.connect.tls.mode` says |
+
+pub mod reach;
+pub mod tls;
