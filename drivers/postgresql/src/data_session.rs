@@ -1,9 +1,9 @@
 //! Sessions that move data, with the tenant's rights only.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use driver_api::{DriverError, ErrorKind, Login, Result, Secret};
-use rustls::crypto::ring;
+use driver_api::kit::password;
+use driver_api::{Login, Result};
 use tokio::task::AbortHandle;
 
 use crate::connect::Connection;
@@ -73,7 +73,7 @@ pub(crate) async fn writing(
     layout: &Layout,
 ) -> Result<(DataSession, Option<DataSession>)> {
     let Session { connection, dialer, .. } = session;
-    let login = Login::new(&layout.standby, one_time_password()?);
+    let login = Login::new(&layout.standby, password::random()?);
     let (database, standby) = (Ident::new(&layout.database), Ident::new(&layout.standby));
     let doing = format!("cannot lend login {} to the load", layout.standby);
     let lend = [
@@ -98,16 +98,4 @@ pub(crate) async fn writing(
         Some(second) => Some(second.map_err(|refusal| refusal.at(&place))?.act_as_group(layout).await?),
     };
     Ok((first, second))
-}
-
-fn one_time_password() -> Result<Secret> {
-    let mut bytes = [0_u8; 24];
-    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| {
-        DriverError::new(ErrorKind::Internal, "the system has no random numbers for a password")
-    })?;
-    let mut password = String::new();
-    for byte in bytes {
-        let _ = write!(password, "{byte:02x}");
-    }
-    Ok(Secret::new(password))
 }
