@@ -5,9 +5,11 @@
 //! | [`reach`] | Finds a server, connects in bounded time, and says what stands in the way |
 //! | [`tls`] | A TLS client that is as strict as `spec.connect.tls.mode` says |
 //! | [`bounded`] | Bounds the time of a method; breaks off a long one when the lock is lost |
+//! | [`program`] | Runs a program that writes a stream, such as a dump |
 //! | [`password`] | Makes a password |
 
 pub mod bounded;
 pub mod password;
+pub mod program;
 pub mod reach;
 pub mod tls;

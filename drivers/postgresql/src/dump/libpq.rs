@@ -1,10 +1,9 @@
 //! How a program with libpq connects as our own sessions do.
 
 use std::ffi::OsString;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use driver_api::{DriverError, ErrorKind, Result, Server, TlsMode};
-use rustix::fs::{MemfdFlags, Mode};
+use driver_api::kit::program::MemoryFile;
+use driver_api::{Result, Server, TlsMode};
 
 use crate::layout::Layout;
 use crate::settings::moving;
@@ -18,7 +17,7 @@ pub(crate) fn environment(
     server: &Server,
     layout: &Layout,
     server_major: i32,
-    files: &mut Vec<OwnedFd>,
+    files: &mut Vec<MemoryFile>,
 ) -> Result<Vec<(&'static str, OsString)>> {
     let tls = &server.tls;
     let mut variables: Vec<(&str, OsString)> = vec![
@@ -56,23 +55,10 @@ pub(crate) fn environment(
     Ok(variables)
 }
 
-/// The path of a file in memory that only a child of this process can open.
-fn file(text: &str, files: &mut Vec<OwnedFd>) -> Result<OsString> {
-    let made = || {
-        // Without the flag that closes it in the child.
-        let file = rustix::fs::memfd_create("db-operator", MemfdFlags::empty())?;
-        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest)?;
-            rest = rest.get(written..).unwrap_or_default();
-        }
-        Ok(file)
-    };
-    let file: OwnedFd = made().map_err(|error: rustix::io::Errno| {
-        DriverError::new(ErrorKind::Internal, "cannot hand the certificates to pg_dump").with_source(error)
-    })?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+/// The path of a file in memory that holds `text`.
+fn file(text: &str, files: &mut Vec<MemoryFile>) -> Result<OsString> {
+    let file = MemoryFile::new(text)?;
+    let path = file.path();
     files.push(file);
     Ok(path.into())
 }
@@ -82,15 +68,6 @@ mod tests {
     use driver_api::{Login, Mark, Secret, ServerTls, Target};
 
     use super::*;
-
-    #[test]
-    fn certificates_are_in_files_of_memory() {
-        let mut files = Vec::new();
-        let path = file("text", &mut files).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
-        drop(files);
-        assert!(std::fs::read_to_string(&path).is_err());
-    }
 
     #[test]
     fn tls_is_as_strict_as_our_own() {

@@ -1,16 +1,12 @@
 //! `pg_dump`, which writes the statements that make the schema.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 
-use bytes::{Bytes, BytesMut};
 use driver_api::dump::Writer;
+use driver_api::kit::program::Program;
 use driver_api::{DriverError, ErrorKind, Result};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::task::JoinHandle;
 
 use crate::connect::Dialer;
 use crate::dump::libpq;
@@ -28,12 +24,6 @@ const PROGRAMS_VARIABLE: &str = "DB_OPERATOR_POSTGRESQL_PROGRAMS";
 /// stands before it who waits for us.
 const LOCK_WAIT: u32 = 2000;
 
-/// How much is given to a stream at once.
-const CHUNK: usize = 64 << 10;
-
-/// How much is kept of what a program complains of: the end, where the cause is.
-const COMPLAINT: usize = 2 << 10;
-
 /// Which part of the schema.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Section {
@@ -44,23 +34,14 @@ pub(crate) enum Section {
 }
 
 /// A `pg_dump` that runs, has all its locks and has read the catalog. It dies with this.
-pub(crate) struct Program {
-    child: Child,
-    output: ChildStdout,
-    complaint: JoinHandle<String>,
-    /// What it has written so far.
-    begin: Bytes,
-    doing: String,
-    /// The certificates that it reads.
-    _files: Vec<OwnedFd>,
-}
+pub(crate) struct PgDump(Program);
 
-impl Program {
+impl PgDump {
     /// Starts the program, and waits until it writes: then it has every lock and has read every name.
     ///
     /// # Errors
     ///
-    /// `InUse` where it did not get a lock.
+    /// `InUse` if it did not get a lock.
     pub(crate) async fn start(
         dialer: &Dialer,
         layout: &Layout,
@@ -68,9 +49,7 @@ impl Program {
         section: Section,
         snapshot: &str,
     ) -> Result<Self> {
-        let doing = format!("cannot dump the schema of database {}", layout.database);
-        let program = find(&folder(), server_major)?;
-        let mut command = Command::new(&program);
+        let mut command = Command::new(find(&folder(), server_major)?);
         let mut files = Vec::new();
         command
             .args(["--format=plain", "--schema-only", "--no-owner", "--no-tablespaces", "--no-password"])
@@ -85,85 +64,31 @@ impl Program {
             .arg("--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=900000")
             .env_clear()
             .envs(libpq::environment(dialer.server(), layout, server_major, &mut files)?);
-        Self::spawn(command, doing, files).await
-    }
-
-    async fn spawn(mut command: Command, doing: String, files: Vec<OwnedFd>) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| {
-            let program = command.as_std().get_program().display();
-            DriverError::new(ErrorKind::Internal, format!("{doing}: {program} does not start"))
-                .with_source(error)
-        })?;
-        let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(DriverError::new(ErrorKind::Internal, format!("{doing}: the program has no output")));
-        };
-        let complaint = tokio::spawn(last_of(errors));
-        let mut program = Self { child, output, complaint, begin: Bytes::new(), doing, _files: files };
-        program.begin = program.chunk().await?;
-        if program.begin.is_empty() {
-            program.end().await?;
-            let message = format!("{}: pg_dump wrote nothing", program.doing);
-            return Err(DriverError::new(ErrorKind::Internal, message));
-        }
-        Ok(program)
+        let doing = format!("cannot dump the schema of database {}", layout.database);
+        Program::start(command, files, doing, meaning).await.map(Self)
     }
 
     /// The version that it says of itself, such as `pg_dump 17.6`.
     pub(crate) fn version(&self) -> String {
-        let text = String::from_utf8_lossy(&self.begin);
+        let text = String::from_utf8_lossy(self.0.begin());
         let line = text.lines().find_map(|line| line.strip_prefix("-- Dumped by pg_dump version "));
         format!("pg_dump {}", line.and_then(|line| line.split_whitespace().next()).unwrap_or("unknown"))
     }
 
-    /// Writes all of its output. The stream is finished only where the program says that it is whole. Answers which
+    /// Writes all of its output. The stream is finished only if the program says that it is whole. Answers which
     /// roles its statements name.
     pub(crate) async fn write<W: Writer>(mut self, mut writer: W, own: &Roles) -> Result<BTreeSet<String>> {
         let (mut splitter, mut named) = (Splitter::default(), BTreeSet::new());
-        let mut chunk = std::mem::take(&mut self.begin);
-        while !chunk.is_empty() {
+        while let Some(chunk) = self.0.next().await? {
             splitter.push(&chunk);
             // What is no statement is for the load to refuse.
             while let Ok(Some(statement)) = splitter.next() {
                 named.extend(roles::roles_named(&statement, own));
             }
             writer.write(chunk).await?;
-            chunk = self.chunk().await?;
         }
-        self.end().await?;
         writer.finish(None).await?;
         Ok(named)
-    }
-
-    /// The next bytes, as many as there are up to a chunk; none at the end.
-    async fn chunk(&mut self) -> Result<Bytes> {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        while chunk.len() < CHUNK {
-            let read = self.output.read_buf(&mut chunk).await.map_err(|error| {
-                DriverError::new(ErrorKind::Internal, format!("{}: its output breaks off", self.doing))
-                    .with_source(error)
-            })?;
-            if read == 0 || (self.begin.is_empty() && chunk.len() >= 1024) {
-                break;
-            }
-        }
-        Ok(chunk.freeze())
-    }
-
-    /// Waits for its end, and says whether it was a good one.
-    async fn end(&mut self) -> Result<()> {
-        let status = self.child.wait().await.map_err(|error| {
-            DriverError::new(ErrorKind::Internal, format!("{}: it was lost", self.doing)).with_source(error)
-        })?;
-        if status.success() {
-            return Ok(());
-        }
-        let complaint = (&mut self.complaint).await.unwrap_or_default();
-        let (kind, next) = meaning(&complaint);
-        Err(DriverError::new(
-            kind,
-            format!("{}: pg_dump ended with {status} and says {:?}; {next}", self.doing, complaint.trim()),
-        ))
     }
 }
 
@@ -189,18 +114,6 @@ fn meaning(complaint: &str) -> (ErrorKind, &'static str) {
         }
     }
     (ErrorKind::Internal, "look at the server's log")
-}
-
-/// The end of what is written there.
-async fn last_of(mut errors: impl AsyncRead + Unpin) -> String {
-    let mut kept = Vec::new();
-    let mut chunk = [0; 1024];
-    while let Ok(read @ 1..) = errors.read(&mut chunk).await {
-        kept.extend_from_slice(chunk.get(..read).unwrap_or_default());
-        let surplus = kept.len().saturating_sub(COMPLAINT);
-        kept.drain(..surplus);
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the image's own setting, which is no part of an assignment")]
@@ -276,12 +189,14 @@ mod tests {
     async fn run(script: &str) -> Result<MemorySink> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        let program = Program::spawn(command, "cannot dump".to_owned(), Vec::new()).await?;
+        let program = PgDump(Program::start(command, Vec::new(), "cannot dump", meaning).await?);
+        assert_eq!(program.version(), "pg_dump 17.6");
         let sink = MemorySink::default();
         let info = StreamInfo { name: "s".to_owned(), restore_with: String::new() };
         let login = || "x".to_owned();
         let own = Roles { owner: login(), group: login(), logins: [login(), login()] };
-        program.write(sink.open(info).await?, &own).await?;
+        let named = program.write(sink.open(info).await?, &own).await?;
+        assert_eq!(named, BTreeSet::from(["y".to_owned()]));
         Ok(sink)
     }
 
@@ -293,24 +208,12 @@ mod tests {
             snapshot: None,
             details: serde_json::Value::Null,
         };
-        let whole = run("echo one; sleep 0.1; seq 100000").await.unwrap().complete(description()).unwrap();
-        assert_eq!(whole.bytes("s").unwrap().len(), 588_895 + 4);
-        for (script, said) in [
-            ("echo one; sleep 0.1; echo 'the cause' >&2; exit 3", "the cause"),
-            ("seq 100000; kill -9 $$", "signal: 9"),
-            ("echo 'the cause' >&2; exit 1", "the cause"),
-            ("exit 0", "wrote nothing"),
-        ] {
-            let error = run(script).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Internal);
-            assert!(error.to_string().contains(said), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_complaint_is_kept() {
-        let long = format!("{}the cause", "x".repeat(5000));
-        let kept = last_of(long.as_bytes()).await;
-        assert_eq!((kept.len(), kept.ends_with("the cause")), (COMPLAINT, true));
+        let begin = "-- Dumped by pg_dump version 17.6 (Debian)\nGRANT ALL ON SCHEMA s TO \"y\";\n";
+        let script = format!("echo '{begin}'; seq 100000");
+        let whole = run(&script).await.unwrap().complete(description()).unwrap();
+        assert_eq!(whole.bytes("s").unwrap().len(), begin.len() + 1 + 588_895);
+        let error = run(&format!("{script}; echo 'lock timeout' >&2; exit 1")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InUse);
+        assert!(error.to_string().starts_with("cannot dump: sh ended with exit status: 1"), "{error}");
     }
 }

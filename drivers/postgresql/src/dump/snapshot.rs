@@ -4,7 +4,7 @@ use driver_api::{DriverError, ErrorKind, Result};
 
 use crate::connect::Connection;
 use crate::data_session::DataSession;
-use crate::dump::pg_dump::{Program, Section};
+use crate::dump::pg_dump::{PgDump, Section};
 use crate::dump::tables::{self, Table};
 use crate::fault::Carries;
 use crate::layout::Layout;
@@ -32,8 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) has_public: bool,
     pub(crate) server_version: String,
     /// What writes the schema, before and after the rows.
-    pub(crate) before: Program,
-    pub(crate) after: Program,
+    pub(crate) before: PgDump,
+    pub(crate) after: PgDump,
 }
 
 /// Takes a snapshot.
@@ -112,9 +112,9 @@ async fn programs(
     session: &Session,
     layout: &Layout,
     snapshot: &str,
-) -> Result<std::result::Result<(Program, Program), String>> {
+) -> Result<std::result::Result<(PgDump, PgDump), String>> {
     let version = session.administrator.version;
-    let start = |section| Program::start(&session.dialer, layout, version, section, snapshot);
+    let start = |section| PgDump::start(&session.dialer, layout, version, section, snapshot);
     match tokio::try_join!(start(Section::BeforeData), start(Section::AfterData)) {
         Ok(programs) => Ok(Ok(programs)),
         Err(error) if error.kind() == ErrorKind::InUse => Ok(Err(error.to_string())),
