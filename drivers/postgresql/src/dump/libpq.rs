@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use driver_api::kit::program::MemoryFile;
+use driver_api::kit::memory_file::MemoryFile;
 use driver_api::{Result, Server, TlsMode};
 
 use crate::layout::Layout;
