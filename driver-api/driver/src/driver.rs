@@ -24,7 +24,7 @@ use crate::secret::Secret;
 ///   mark in the statement that creates, or right after it.
 /// - The runtime believes only [`observe`](Driver::observe): it observes, acts, and observes again.
 /// - A method MUST bound its own time (connecting: 10 seconds) and MUST NOT retry; the runtime does.
-/// - No message, log line or statement may contain a secret in clear text where the engine offers another
+/// - No message, log line or statement may contain a secret in clear text if the engine offers another
 ///   way. [`Secret`] helps.
 /// - Names and values from the caller are hostile: a driver MUST quote them.
 ///
@@ -52,7 +52,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Busy` at once where another session holds the lock. `Unreachable`, `TlsRefused`, `Untrusted`,
+    /// `Busy` at once if another session holds the lock. `Unreachable`, `TlsRefused`, `Untrusted`,
     /// `AuthenticationFailed` and `Unsupported` MUST be told apart.
     fn connect(
         &self,
@@ -63,7 +63,7 @@ pub trait Driver: Send + Sync + 'static {
     /// Says what is on the server. It MUST NOT change anything.
     ///
     /// With `desired` it compares with all of it, and proves by logging in that the login works. Without, it
-    /// says only whether anything of the database is there; it is used before a drop, where the spec may be
+    /// says only whether anything of the database is there; it is used before a drop, when the spec may be
     /// invalid.
     fn observe(
         &self,
@@ -95,7 +95,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `InUse` where something that is not ours to end can still write.
+    /// `InUse` if something that is not ours to end can still write.
     fn lock_out(
         &self,
         session: &mut Self::Session,
@@ -118,7 +118,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the server is older than the one that the dump is from, or lacks what a load needs.
+    /// `Unsupported` if the server is older than the one that the dump is from, or lacks what a load needs.
     fn check_load(
         &self,
         session: &mut Self::Session,
@@ -127,9 +127,9 @@ pub trait Driver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Occupancy>> + Send;
 
     /// Loads a dump into a database that is `Empty`, with the tenant's rights and never through an interactive
-    /// client. It MUST count the rows, and fail where they are not as many as the dump has.
+    /// client. It MUST count the rows, and fail if they are not as many as the dump has.
     ///
-    /// It need not go on from what it left behind: the runtime makes the database anew.
+    /// It need not go on from what it left behind: the runtime drops the database and makes it again.
     fn load<S: Source>(
         &self,
         session: &mut Self::Session,

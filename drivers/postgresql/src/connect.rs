@@ -116,7 +116,7 @@ impl Dialer {
                 // It ends with the client; its error comes back from the client's calls.
                 Ok((client, tokio::spawn(connection).abort_handle()))
             }
-            // Channel binding is used where server and certificate can (`prefer`, the default): to insist
+            // Channel binding is used if server and certificate can (`prefer`, the default): to insist
             // would shut out servers with md5 passwords or an Ed25519 certificate.
             Some(tls) => {
                 config.ssl_mode(SslMode::Require);
@@ -142,14 +142,23 @@ impl Connection {
         self.query(query, binds).await.map_err(|error| fault(error, &self.place, doing, Carries::Ours))
     }
 
+    /// Reads rows with the tenant's rights.
+    pub(crate) async fn rows_of_data(
+        &self,
+        query: &str,
+        binds: &[Bind<'_>],
+        doing: &str,
+    ) -> Result<Vec<Row>> {
+        self.query(query, binds).await.map_err(|error| fault(error, &self.place, doing, Carries::Data))
+    }
+
     /// Runs what changes something.
     pub(crate) async fn run(&self, sql: &Sql, doing: &str, carries: Carries) -> Result<()> {
         let done = self.client.batch_execute(sql.text()).await;
         done.map_err(|error| fault(error, &self.place, doing, carries))
     }
 
-    /// Reads rows, and leaves the error as it is.
-    pub(crate) async fn query(
+    async fn query(
         &self,
         query: &str,
         binds: &[Bind<'_>],
@@ -192,7 +201,7 @@ impl Connection {
             .map_err(|error| fault(error, &self.place, "cannot read the server's catalog", Carries::Ours))
     }
 
-    /// Where this session is.
+    /// How errors name this session.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

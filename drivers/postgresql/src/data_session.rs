@@ -15,7 +15,7 @@ use crate::sql::{self, Attribute, Ident, Verifier, data};
 
 /// A session in the tenant's database that acts as the group role.
 ///
-/// Where it is dropped its connection closes at once, and with it ends what the server does for it: an orderly
+/// When it is dropped its connection closes at once, and with it ends what the server does for it: an orderly
 /// end would first read the rest of a table.
 pub(crate) struct DataSession {
     pub(crate) connection: Connection,
@@ -61,12 +61,12 @@ impl DataSession {
     }
 }
 
-/// Two sessions that write as the tenant; the second one only where the database's connection limit allows.
+/// Two sessions that write as the tenant; the second one only if the database's connection limit allows it.
 ///
 /// A load runs the tenant's code: checks, defaults, the expressions of indexes. In a session of the administrator
 /// that acts as the group role, such code could `RESET ROLE` and go on as the administrator. So these sessions are
 /// of the standby login, which has no more than the tenant's rights and nobody uses: it gets a password that only
-/// this run knows, and may not log in any more as soon as they are open. It may connect for that moment even where
+/// this run knows, and may not log in any more as soon as they are open. It may connect for that moment even if
 /// the tenant is locked out.
 pub(crate) async fn writing(
     session: &Session,

@@ -8,7 +8,7 @@ use driver_api::kit::reach::Obstacle;
 use driver_api::{DriverError, ErrorKind, Server};
 use tokio_postgres::error::DbError;
 
-/// Where something went wrong.
+/// Server, database and login, as errors name them.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     server: String,
@@ -21,7 +21,7 @@ impl Place {
         Self { server: server.to_string(), role: role.to_owned(), database: database.to_owned() }
     }
 
-    /// The login.
+    /// The login, by which a next step can name it.
     pub(crate) fn role(&self) -> &str {
         &self.role
     }
@@ -56,7 +56,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The server's SQLSTATE, where it was the server that refused.
+    /// The server's SQLSTATE, if it was the server that refused.
     pub(crate) fn code(&self) -> Option<&str> {
         match self {
             Self::Unreached(_) => None,
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Such as a role that was dropped beside us: to give up for ever would stall a delete.
+    /// Such as a role that was dropped beside us: to give up on it would stall a delete.
     #[test]
     fn only_parameters_are_invalid() {
         for (code, ..) in STATES {

@@ -13,7 +13,7 @@ use crate::sql::{self, Attribute, Ident, MayLogIn, Sql, Verifier};
 pub(crate) struct Change {
     /// What differs, for a person.
     pub(crate) text: String,
-    /// What puts it right. Nothing does where a choice is made for good at creation.
+    /// What puts it right. Nothing does if the choice is made for good at creation.
     pub(crate) repair: Vec<Sql>,
 }
 
@@ -94,7 +94,7 @@ fn role_changes(
         (*bypassrls, Attribute::NoBypassrls, "bypasses row-level security"),
         (is_login && !*inherit, Attribute::Inherit, "does not inherit"),
         (is_login && *connection_limit != -1, Attribute::NoConnectionLimit, "has a connection limit"),
-        (is_login && *expires, Attribute::ValidForEver, "has a password that expires"),
+        (is_login && *expires, Attribute::NoExpiry, "has a password that expires"),
     ] {
         if wrong {
             changes
@@ -136,7 +136,7 @@ fn role_changes(
     changes
 }
 
-/// Where the database differs, as far as the maintenance database shows it.
+/// What differs of the database, as far as the maintenance database shows it.
 pub(crate) fn database(state: &DatabaseState, layout: &Layout, parameters: &Parameters) -> Vec<Change> {
     let DatabaseState {
         owner,

@@ -8,7 +8,7 @@ use crate::connect::{Connection, Dialer};
 use crate::fault::Place;
 use crate::layout::Layout;
 
-/// Where the administrator works; the lock is there too. The second one serves where the first was dropped.
+/// Where the administrator works; the lock is there too. The second one serves if the first was dropped.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
 /// The oldest major version that is supported: 13 brought DROP DATABASE WITH (FORCE) and trusted extensions.
@@ -47,7 +47,7 @@ impl Session {
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "it mirrors the catalog")]
 pub(crate) struct Administrator {
-    /// Its name.
+    /// The login.
     pub(crate) name: String,
     /// May do everything.
     pub(crate) superuser: bool,
@@ -117,8 +117,8 @@ const HOLDER: &str = "SELECT pid, a.usename::text, coalesce(a.application_name, 
     AND (pid IS NULL OR a.usesysid IS NOT NULL) \
     AND a.usename IS DISTINCT FROM session_user AND a.usename IS DISTINCT FROM current_user LIMIT 1";
 
-/// Says who keeps the lock. Anybody who may connect to the maintenance database can take it, and would be in
-/// the way for ever: a run of ours is short and comes as this login.
+/// Says who keeps the lock. Anybody who may connect to the maintenance database can take it, and would stay
+/// in the way: a run of ours is short and comes as this login.
 async fn locked(connection: &Connection, database: &str, key: i64) -> DriverError {
     let place = connection.place();
     let looked = connection.rows(HOLDER, &[(&key, Type::INT8)], "cannot look who holds the lock").await;

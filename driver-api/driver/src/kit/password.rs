@@ -15,7 +15,7 @@ const LENGTH: usize = 32;
 /// [`ErrorKind::Internal`] if the system gives no random numbers.
 pub fn random() -> Result<Secret> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    // Never longer than this, so that no copy is left behind where it grew.
+    // It never grows, which would leave a copy behind.
     let mut password = String::with_capacity(LENGTH);
     while password.len() < LENGTH {
         let mut bytes = Zeroizing::new([0_u8; 2 * LENGTH]);

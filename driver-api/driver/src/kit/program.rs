@@ -18,7 +18,7 @@ const CHUNK: usize = 64 << 10;
 /// How many bytes [`Program::start`] waits for.
 const BEGIN: usize = 1 << 10;
 
-/// How many bytes are kept of what a program complains of: the end, where the cause is.
+/// How many bytes are kept of what a program complains of: the end, which has the cause.
 const COMPLAINT: usize = 2 << 10;
 
 /// What a complaint means: the kind of the error, and what to do next.

@@ -28,7 +28,8 @@ pub async fn connect<T, E>(
 where
     E: From<DriverError>,
 {
-    timeout(CONNECT_TIMEOUT, work).await.unwrap_or_else(|_| {
+    // On the heap, since the future of a handshake is large.
+    timeout(CONNECT_TIMEOUT, Box::pin(work)).await.unwrap_or_else(|_| {
         let message = format!(
             "{server} does not answer: look at connect.host and port, network policies and firewalls"
         );

@@ -115,7 +115,7 @@ impl MemoryServer {
     ///
     /// # Errors
     ///
-    /// `AuthenticationFailed` while the login is locked out, or where there is no such database.
+    /// `AuthenticationFailed` while the login is locked out, or if there is no such database.
     pub fn commit(&self, database: &Target, row: &str) -> Result<()> {
         let mut contents = self.contents();
         let refused = contents.locked_out.contains(&database.active_login);

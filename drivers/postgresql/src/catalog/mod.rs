@@ -180,8 +180,8 @@ impl ServerState {
     /// The database, if it is ours: it carries our mark; or it carries none, belongs to the owner role, which
     /// does, and takes no sessions. The latter is what a run leaves that dies between CREATE DATABASE
     /// and COMMENT, which cannot be one transaction: the one that marks it also opens it. Nobody but us can
-    /// make it so, since nobody else is in that role; and where somebody took the mark away from a database
-    /// that is in use, that is a decision.
+    /// make it so, since nobody else is in that role. To take the mark away from a database that is in use is a
+    /// decision of somebody's.
     pub(crate) fn our_database(&self, layout: &Layout) -> Option<&DatabaseState> {
         self.database.as_ref().filter(|database| match &database.comment {
             Some(comment) => *comment == layout.mark,

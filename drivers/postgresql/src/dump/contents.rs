@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use driver_api::dump::Description;
+use bytes::Bytes;
+use driver_api::dump::{Description, StreamInfo};
 use driver_api::{DriverError, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::dump::roles::Roles;
+use crate::sql::Sql;
 
 /// Statements that come before the rows.
 pub(crate) const BEFORE_DATA: &str = "schema-before-data.sql";
@@ -19,8 +21,15 @@ pub(crate) const AFTER_DATA: &str = "schema-after-data.sql";
 /// Statements that fill the materialized views.
 pub(crate) const VIEWS: &str = "materialized-views.sql";
 
-/// What takes a stream of statements by hand.
-pub(crate) const BY_HAND: &str = "psql";
+/// A stream of statements, which `psql` takes by hand.
+pub(crate) fn statements(name: &str) -> StreamInfo {
+    StreamInfo { name: name.to_owned(), restore_with: "psql".to_owned() }
+}
+
+/// A statement as it is in such a stream.
+pub(crate) fn line(statement: &Sql) -> Bytes {
+    Bytes::from(format!("{};\n", statement.text()))
+}
 
 /// `Description.details`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +54,9 @@ pub(crate) struct Contents {
 pub(crate) struct TableStream {
     /// The stream's name.
     pub(crate) stream: String,
-    /// The table that takes the rows: the table itself, or the root of its partitions.
+    /// Schema of the table that takes the rows: of the table itself, or of the root of its partitions.
     pub(crate) schema: String,
-    /// Its name.
+    /// Name of the table that takes the rows.
     pub(crate) table: String,
     /// The columns, in the order of the rows' fields. None means all.
     pub(crate) columns: Vec<String>,

@@ -4,15 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use driver_api::Result;
-use driver_api::dump::{Sink, StreamInfo, Writer};
+use driver_api::dump::{Sink, Writer};
 use tokio_postgres::types::Type;
 
-use crate::connect::Connection;
-use crate::dump::contents::{BY_HAND, LARGE_OBJECTS};
-use crate::fault::Carries;
-use crate::sql::{Sql, data};
+use crate::connect::{Bind, Connection};
+use crate::dump::contents::{LARGE_OBJECTS, line, statements};
+use crate::sql::data;
 
 /// How many are asked for at once.
 const PAGE: i64 = 1000;
@@ -30,15 +28,14 @@ const LIST: &str = "SELECT m.oid, obj_description(m.oid, 'pg_largeobject'), \
 
 const READ: &str = "SELECT lo_get($1, $2, $3)";
 
-/// Writes the large objects, where there are any. Answers which roles that names.
+/// Writes the large objects, if there are any. Answers which roles that names.
 pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<BTreeSet<String>> {
     let mut named = BTreeSet::new();
     let mut page = list(connection, 0).await?;
     if page.is_empty() {
         return Ok(named);
     }
-    let info = StreamInfo { name: LARGE_OBJECTS.to_owned(), restore_with: BY_HAND.to_owned() };
-    let mut writer = sink.open(info).await?;
+    let mut writer = sink.open(statements(LARGE_OBJECTS)).await?;
     while let Some(last) = page.last().map(|object| object.oid) {
         for object in &page {
             object.write(connection, &mut writer).await?;
@@ -74,8 +71,7 @@ impl LargeObject {
         writer.write(line(&data::create_large_object(*oid))).await?;
         let mut offset = 0_i64;
         loop {
-            let binds: [crate::connect::Bind<'_>; 3] =
-                [(oid, Type::OID), (&offset, Type::INT8), (&PART, Type::INT4)];
+            let binds: [Bind<'_>; 3] = [(oid, Type::OID), (&offset, Type::INT8), (&PART, Type::INT4)];
             let rows =
                 connection.rows_of_data(READ, &binds, &format!("cannot read large object {oid}")).await?;
             let Some(row) = rows.first() else { break };
@@ -97,22 +93,5 @@ impl LargeObject {
             writer.write(line(&grant)).await?;
         }
         Ok(())
-    }
-}
-
-/// A statement as it is in a stream.
-pub(crate) fn line(statement: &Sql) -> Bytes {
-    Bytes::from(format!("{};\n", statement.text()))
-}
-
-impl Connection {
-    /// Reads rows with the tenant's rights.
-    async fn rows_of_data(
-        &self,
-        query: &str,
-        binds: &[crate::connect::Bind<'_>],
-        doing: &str,
-    ) -> Result<Vec<tokio_postgres::Row>> {
-        self.query(query, binds).await.map_err(|error| self.fault(error, doing, Carries::Data))
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn environment(
     };
     variables.push(("PGSSLMODE", mode.into()));
     let authorities = match (tls.mode, &tls.ca) {
-        // It would check them where it should not.
+        // It would check them, and should not.
         (TlsMode::Disable | TlsMode::Require, _) => None,
         (TlsMode::VerifyCa | TlsMode::VerifyFull, None) => Some(AUTHORITIES.into()),
         (TlsMode::VerifyCa | TlsMode::VerifyFull, Some(ca)) => Some(file(ca, files)?),

@@ -13,11 +13,11 @@ mod views;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use driver_api::Result;
-use driver_api::dump::{Description, Sink, StreamInfo};
+use driver_api::dump::{Description, Sink};
+use driver_api::{DriverError, ErrorKind, Result};
 
 use crate::data_session::DataSession;
-use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, BY_HAND, Contents};
+use crate::dump::contents::{AFTER_DATA, BEFORE_DATA, Contents, statements};
 use crate::dump::roles::Roles;
 use crate::dump::snapshot::Snapshot;
 use crate::dump::tables::Table;
@@ -42,12 +42,12 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
     };
     let tool_version = before.version();
 
-    let mut named = before.write(sink.open(by_hand(BEFORE_DATA)).await?, &contents.roles).await?;
+    let mut named = before.write(sink.open(statements(BEFORE_DATA)).await?, &contents.roles).await?;
     let queue = Mutex::new(VecDeque::from(with_rows));
     tokio::try_join!(rows(&first, &queue, sink), rows(&second, &queue, sink))?;
     named.extend(large_objects::write(&first.connection, sink).await?);
     sequences::write(&first.connection, sink).await?;
-    named.extend(after.write(sink.open(by_hand(AFTER_DATA)).await?, &contents.roles).await?);
+    named.extend(after.write(sink.open(statements(AFTER_DATA)).await?, &contents.roles).await?);
     named.retain(|role| !contents.roles.has(role));
     contents.other_roles = named;
     views::write(&first.connection, sink).await?;
@@ -57,8 +57,7 @@ pub(crate) async fn dump<S: Sink>(session: &Session, layout: &Layout, sink: &S) 
         session.connection.run(&sql::data::rollback(), "cannot end the dump", Carries::Ours).await?;
     }
     let details = serde_json::to_value(&contents).map_err(|error| {
-        driver_api::DriverError::new(driver_api::ErrorKind::Internal, "cannot describe the dump")
-            .with_source(error)
+        DriverError::new(ErrorKind::Internal, "cannot describe the dump").with_source(error)
     })?;
     Ok(Description { server_version, tool_version, snapshot: Some(position), details })
 }
@@ -70,8 +69,4 @@ async fn rows<S: Sink>(session: &DataSession, queue: &Mutex<VecDeque<Table>>, si
         table.write(&session.connection, sink).await?;
     }
     Ok(())
-}
-
-fn by_hand(name: &str) -> StreamInfo {
-    StreamInfo { name: name.to_owned(), restore_with: BY_HAND.to_owned() }
 }

@@ -20,7 +20,7 @@ const PROGRAMS: &str = "/usr/lib/postgresql";
 /// Names another folder. It is not the tenant's to set.
 const PROGRAMS_VARIABLE: &str = "DB_OPERATOR_POSTGRESQL_PROGRAMS";
 
-/// How many milliseconds it waits for a lock that our own sessions hold already. Where it must wait, somebody
+/// How many milliseconds it waits for a lock that our own sessions hold already. If it has to wait, somebody
 /// stands before it who waits for us.
 const LOCK_WAIT: u32 = 2000;
 

@@ -2,12 +2,10 @@
 
 use bytes::{BufMut, BytesMut};
 use driver_api::Result;
-use driver_api::dump::{Sink, StreamInfo, Writer};
+use driver_api::dump::{Sink, Writer};
 
 use crate::connect::Connection;
-use crate::dump::contents::{BY_HAND, SEQUENCES};
-use crate::dump::large_objects::line;
-use crate::fault::Carries;
+use crate::dump::contents::{SEQUENCES, line, statements};
 use crate::sql::data::{self, Qualified};
 
 /// How many are read by one statement.
@@ -30,11 +28,9 @@ pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<
     for row in &rows {
         sequences.push(Qualified::new(connection.cell(row, 0)?, connection.cell(row, 1)?));
     }
-    let info = StreamInfo { name: SEQUENCES.to_owned(), restore_with: BY_HAND.to_owned() };
-    let mut writer = sink.open(info).await?;
+    let mut writer = sink.open(statements(SEQUENCES)).await?;
     for batch in sequences.chunks(BATCH) {
-        let read = connection.query(data::read_sequences(batch).text(), &[]).await;
-        let rows = read.map_err(|error| connection.fault(error, doing, Carries::Data))?;
+        let rows = connection.rows_of_data(data::read_sequences(batch).text(), &[], doing).await?;
         let mut chunk = BytesMut::new();
         for row in &rows {
             let at: i32 = connection.cell(row, 0)?;

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::sql::Sql;
 use crate::sql::data::{self, Qualified};
 
-/// How often a snapshot is tried where tables come, go or change meanwhile.
+/// How often a snapshot is tried while tables come, go or change.
 const ATTEMPTS: u32 = 5;
 
 /// How many tables are locked by one statement.
@@ -20,8 +20,8 @@ const BATCH: usize = 100;
 
 /// Everything that reads a dump, all of it at the same snapshot and with every lock that it needs.
 ///
-/// Nobody waits for a lock after this: somebody who waits to change a table meanwhile, and whom these locks keep
-/// waiting, would stand before it in the queue.
+/// Nothing of it waits for a lock after this: somebody who wants to change a table meanwhile waits for these locks, and
+/// would stand before it in the queue.
 pub(crate) struct Snapshot {
     pub(crate) first: DataSession,
     pub(crate) second: DataSession,

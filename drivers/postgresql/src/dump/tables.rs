@@ -14,7 +14,7 @@ use crate::sql::data::{self, Qualified};
 /// How much is given to a stream at once.
 const CHUNK: usize = 64 << 10;
 
-/// A table.
+/// A table, and what a dump must know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) oid: u32,
@@ -54,7 +54,7 @@ const TABLES: &str = "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind 
          AND d.objid = c.oid AND d.deptype = 'e')) \
     ORDER BY 9 DESC, 2, 3";
 
-/// Lists the tables, the biggest first where they are locked: to ask for the length waits for a lock.
+/// Lists the tables, the biggest first if they are locked: to ask for the length waits for a lock.
 pub(crate) async fn list(connection: &Connection, are_locked: bool) -> Result<Vec<Table>> {
     let rows = connection.rows(TABLES, &[(&are_locked, Type::BOOL)], "cannot list the tables").await?;
     let table = |row: &tokio_postgres::Row| {

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_api::Result;
-use driver_api::dump::{Sink, StreamInfo, Writer};
+use driver_api::dump::{Sink, Writer};
 
 use crate::connect::Connection;
-use crate::dump::contents::{BY_HAND, VIEWS};
-use crate::dump::large_objects::line;
+use crate::dump::contents::{VIEWS, line, statements};
 use crate::sql::data::{self, Qualified};
 
 /// A view, and what it reads.
@@ -48,8 +47,7 @@ pub(crate) async fn write<S: Sink>(connection: &Connection, sink: &S) -> Result<
         order.push(oid);
         views.insert(oid, view);
     }
-    let info = StreamInfo { name: VIEWS.to_owned(), restore_with: BY_HAND.to_owned() };
-    let mut writer = sink.open(info).await?;
+    let mut writer = sink.open(statements(VIEWS)).await?;
     for oid in in_order(&views, &order) {
         if let Some(view) = views.get(&oid) {
             let refresh = data::refresh(&Qualified::new(&view.schema, &view.name));

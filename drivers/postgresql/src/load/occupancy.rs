@@ -62,7 +62,7 @@ pub(crate) async fn check(
 
 const MISSING: &str = "SELECT name FROM unnest($1) name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY name";
 
-/// Fails where a statement of the dump would, because it names a role that the server does not have.
+/// Fails if a statement of the dump names a role that the server does not have, as that statement would.
 async fn check_roles(session: &Session, contents: &Contents) -> Result<()> {
     let needed: Vec<&String> = contents.other_roles.iter().collect();
     let rows =
@@ -89,8 +89,8 @@ async fn in_extensions(session: &Session, layout: &Layout) -> Result<Occupancy> 
         let Some(condition) = &table.condition else { continue };
         let name = format!("{}.{}", table.schema, table.name);
         let query = data::first_row(&table.qualified(), condition);
-        let rows =
-            reading.connection.rows(query.text(), &[], &format!("cannot look into table {name}")).await?;
+        let doing = format!("cannot look into table {name}");
+        let rows = reading.connection.rows_of_data(query.text(), &[], &doing).await?;
         if !rows.is_empty() {
             return Ok(Occupancy::Occupied { what: format!("rows in table {name} of an extension") });
         }

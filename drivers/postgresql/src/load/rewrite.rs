@@ -18,7 +18,7 @@ pub(crate) struct Facts {
     pub(crate) extensions: Vec<String>,
 }
 
-/// The statement to run, or none where there is nothing to do.
+/// The statement to run, or none if there is nothing to do.
 pub(crate) fn rewrite(statement: &str, facts: &Facts) -> Option<String> {
     let tokens: Vec<(Kind, &str)> = lexer::tokens(statement).collect();
     let parts: Vec<Part<'_>> = parts(tokens.iter().copied()).collect();

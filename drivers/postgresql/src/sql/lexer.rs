@@ -24,7 +24,7 @@ pub(crate) struct Token {
     pub(crate) length: usize,
 }
 
-/// The token at the beginning of `text`, or none where its end is not in `text` yet. With `is_all` the text ends
+/// The token at the beginning of `text`, or none if its end is not in `text` yet. With `is_all` the text ends
 /// there, and so does the token.
 ///
 /// Strings are read as with `standard_conforming_strings`.
@@ -143,7 +143,7 @@ fn quoted(text: &[u8], begin: usize, quote: u8, escapes: bool) -> Option<usize> 
     }
 }
 
-/// A string such as `$tag$ … $tag$`; 0 where it is none.
+/// A string such as `$tag$ … $tag$`; 0 if it is none.
 fn dollar(text: &[u8], is_all: bool) -> Option<usize> {
     let rest = text.get(1..)?;
     let tag = span(rest, |byte| begins_word(byte) || byte.is_ascii_digit());
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(name(Kind::Text, "'x'"), None);
     }
 
-    /// However a text is cut, a token ends where it ends in the whole text, or is not there yet.
+    /// However a text is cut, a token is as long as in the whole text, or not there yet.
     #[test]
     fn a_cut_text_has_no_other_tokens() {
         let text = "a$b E'x\\'y' 'it''s' \"q\"\"r\" $t$ $$ ' $t$ /* / /* */ ** / */ -- x\n - / $1 e 'x' é;\\restrict x\n;";

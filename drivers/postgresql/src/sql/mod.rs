@@ -51,7 +51,7 @@ pub(crate) enum Attribute {
     NoBypassrls,
     Inherit,
     NoConnectionLimit,
-    ValidForEver,
+    NoExpiry,
 }
 
 impl Attribute {
@@ -66,7 +66,7 @@ impl Attribute {
             Self::NoBypassrls => "NOBYPASSRLS",
             Self::Inherit => "INHERIT",
             Self::NoConnectionLimit => "CONNECTION LIMIT -1",
-            Self::ValidForEver => "VALID UNTIL 'infinity'",
+            Self::NoExpiry => "VALID UNTIL 'infinity'",
         }
     }
 }
@@ -193,7 +193,7 @@ pub(crate) fn create_schema(schema: &Ident, owner: &Ident) -> Sql {
     Sql(format!("CREATE SCHEMA {schema} AUTHORIZATION {owner}"))
 }
 
-/// Creates an extension, as the role `creator` where there is one.
+/// Creates an extension, as the role `creator` if there is one.
 pub(crate) fn create_extension(
     extension: &Ident,
     schema: Option<&Ident>,

@@ -21,7 +21,7 @@ pub(crate) struct Splitter {
     nesting: Nesting,
 }
 
-/// Where a semicolon does not end the statement.
+/// What a semicolon stands in, and then it does not end the statement.
 #[derive(Debug, Default)]
 struct Nesting {
     parentheses: usize,

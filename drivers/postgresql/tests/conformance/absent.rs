@@ -76,7 +76,7 @@ rules! {
         case.assert_absent().await;
     }
 
-    /// Where the server allows none, there is none that could be in the way.
+    /// If the server allows none, there is none that could be in the way.
     async fn a_prepared_transaction_is_named(context) {
         let case = context.case("orders");
         case.ensure_present().await;

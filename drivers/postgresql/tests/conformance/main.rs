@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A test has names of its own, and what it made is removed when it ends, also when it fails. With `ca-file` the
-//! driver's sessions use TLS where the server has it.
+//! driver's sessions use TLS if the server has it.
 
 #![allow(
     clippy::unwrap_used,
