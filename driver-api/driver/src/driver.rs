@@ -4,11 +4,10 @@ use std::fmt;
 use std::future::Future;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::dump::{Description, Occupancy, Sink, Source};
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::server::{Login, Server};
 
 /// One database engine.
 ///
@@ -25,7 +24,7 @@ use crate::secret::Secret;
 /// - The runtime believes only [`observe`](Driver::observe): it observes, acts, and observes again.
 /// - A method MUST bound its own time (connecting: 10 seconds) and MUST NOT retry; the runtime does.
 /// - No message, log line or statement may contain a secret in clear text if the engine offers another
-///   way. [`Secret`] helps.
+///   way. [`Secret`](crate::Secret) helps.
 /// - Names and values from the caller are hostile: a driver MUST quote them.
 ///
 /// # Cancellation
@@ -136,95 +135,6 @@ pub trait Driver: Send + Sync + 'static {
         database: &Target,
         source: &S,
     ) -> impl Future<Output = Result<()>> + Send;
-}
-
-/// A database server and the administrator's login on it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Server {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Transport security.
-    pub tls: ServerTls,
-    /// The administrator's login.
-    pub admin: Login,
-}
-
-impl Server {
-    /// A server without client certificate.
-    pub fn new(host: impl Into<String>, port: u16, tls: ServerTls, admin: Login) -> Self {
-        Self { host: host.into(), port, tls, admin }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&host_port(&self.host, self.port))
-    }
-}
-
-/// `host:port`, with the brackets that an IPv6 address needs.
-pub fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// How the connection to the server is secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// Plain text.
-    Disable,
-    /// Encrypted; the certificate is not checked.
-    Require,
-    /// Encrypted; the certificate must be signed by a given authority.
-    VerifyCa,
-    /// Encrypted; the certificate must be signed by a given authority and name the host.
-    VerifyFull,
-}
-
-/// Transport security between driver and server.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerTls {
-    /// How much is checked.
-    pub mode: TlsMode,
-    /// PEM of the authorities that sign the server's certificate.
-    pub ca: Option<String>,
-    /// PEM of the client certificate and of its private key.
-    pub client_certificate: Option<(String, Secret)>,
-}
-
-impl ServerTls {
-    /// Transport security of that mode, with the authorities in PEM.
-    pub fn new(mode: TlsMode, ca: Option<String>) -> Self {
-        Self { mode, ca, client_certificate: None }
-    }
-
-    /// The same with a client certificate and its private key, both in PEM.
-    #[must_use]
-    pub fn with_client_certificate(mut self, certificate: String, key: Secret) -> Self {
-        self.client_certificate = Some((certificate, key));
-        self
-    }
-}
-
-/// A user name and its password.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Login {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret,
-}
-
-impl Login {
-    /// A login.
-    pub fn new(username: impl Into<String>, password: Secret) -> Self {
-        Self { username: username.into(), password }
-    }
 }
 
 /// Which database a method is about.

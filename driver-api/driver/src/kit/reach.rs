@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::driver::Server;
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::server::Server;
 
 /// How long a session may take to come about: name, TCP, TLS and login together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -148,8 +148,8 @@ mod tests {
 
     use rustls::{AlertDescription, CertificateError};
 
-    use crate::driver::{Login, ServerTls, TlsMode};
     use crate::secret::Secret;
+    use crate::server::{Login, ServerTls, TlsMode};
 
     use super::*;
 

@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::driver::{ServerTls, TlsMode};
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::server::{ServerTls, TlsMode};
 
 /// The version that a [`ClientConfig`] of this module is of.
 pub use rustls;

@@ -60,8 +60,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use crate::driver::{Desired, Driver, Login, Mark, Server, ServerTls, Target, TlsMode};
+    use crate::driver::{Desired, Driver, Mark, Target};
     use crate::secret::Secret;
+    use crate::server::{Login, Server, ServerTls, TlsMode};
     use crate::testkit::memory::{MemoryParameters, MemoryServer};
 
     use super::*;

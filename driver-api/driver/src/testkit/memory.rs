@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::driver::{Desired, Driver, Mark, Presence, Server, Target};
+use crate::driver::{Desired, Driver, Mark, Presence, Target};
 use crate::dump::{Description, Occupancy, Reader, Sink, Source, StreamInfo, Writer};
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::server::Server;
 
 /// Name of the one stream of a dump.
 const ROWS: &str = "rows";

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
-use crate::sql::lexer::{self, Kind};
-use crate::sql::parts::{Part, is_word, leading_words, parts};
+use crate::sql::lexer::{self, Kind, Part, is_word, leading_words, parts};
 
 /// The roles of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,7 @@
 
 use crate::dump::roles::{Roles, is_about_others, places_of_roles};
 use crate::sql::Ident;
-use crate::sql::lexer::{self, Kind};
-use crate::sql::parts::{Part, is_word, leading_words, parts};
+use crate::sql::lexer::{self, Kind, Part, is_word, leading_words, parts};
 
 /// What is there before the load.
 #[derive(Clone, Debug)]

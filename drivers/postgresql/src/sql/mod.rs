@@ -6,7 +6,6 @@
 
 pub(crate) mod data;
 pub(crate) mod lexer;
-pub(crate) mod parts;
 pub(crate) mod statements;
 mod text;
 
