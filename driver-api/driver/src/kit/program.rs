@@ -27,7 +27,7 @@ pub type Meaning = fn(&str) -> (ErrorKind, &'static str);
 /// A program that runs and writes a stream to its standard output.
 ///
 /// It is killed when this is dropped. It gets no input. Everybody on the machine can read a command line, and errors
-/// show what it complains of: no secret MUST be in either. Give secrets in the environment or in a [`MemoryFile`].
+/// show what it complains of: a secret MUST NOT be in either. Give secrets in the environment or in a [`MemoryFile`].
 pub struct Program {
     name: String,
     doing: String,
