@@ -4,11 +4,10 @@ use std::fmt;
 use std::future::Future;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::dump::{Description, Occupancy, Sink, Source};
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::server::{Login, Server};
 
 /// One database engine.
 ///
@@ -24,8 +23,8 @@ use crate::secret::Secret;
 ///   mark in the statement that creates, or right after it.
 /// - The runtime believes only [`observe`](Driver::observe): it observes, acts, and observes again.
 /// - A method MUST bound its own time (connecting: 10 seconds) and MUST NOT retry; the runtime does.
-/// - No message, log line or statement may contain a secret in clear text where the engine offers another
-///   way. [`Secret`] helps.
+/// - No message, log line or statement may contain a secret in clear text if the engine offers another
+///   way. [`Secret`](crate::Secret) helps.
 /// - Names and values from the caller are hostile: a driver MUST quote them.
 ///
 /// # Cancellation
@@ -52,7 +51,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Busy` at once where another session holds the lock. `Unreachable`, `TlsRefused`, `Untrusted`,
+    /// `Busy` at once if another session holds the lock. `Unreachable`, `TlsRefused`, `Untrusted`,
     /// `AuthenticationFailed` and `Unsupported` MUST be told apart.
     fn connect(
         &self,
@@ -63,7 +62,7 @@ pub trait Driver: Send + Sync + 'static {
     /// Says what is on the server. It MUST NOT change anything.
     ///
     /// With `desired` it compares with all of it, and proves by logging in that the login works. Without, it
-    /// says only whether anything of the database is there; it is used before a drop, where the spec may be
+    /// says only whether anything of the database is there; it is used before a drop, when the spec may be
     /// invalid.
     fn observe(
         &self,
@@ -95,7 +94,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `InUse` where something that is not ours to end can still write.
+    /// `InUse` if something that is not ours to end can still write.
     fn lock_out(
         &self,
         session: &mut Self::Session,
@@ -118,7 +117,7 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the server is older than the one that the dump is from, or lacks what a load needs.
+    /// `Unsupported` if the server is older than the one that the dump is from, or lacks what a load needs.
     fn check_load(
         &self,
         session: &mut Self::Session,
@@ -127,104 +126,15 @@ pub trait Driver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Occupancy>> + Send;
 
     /// Loads a dump into a database that is `Empty`, with the tenant's rights and never through an interactive
-    /// client. It MUST count the rows, and fail where they are not as many as the dump has.
+    /// client. It MUST count the rows, and fail if they are not as many as the dump has.
     ///
-    /// It need not go on from what it left behind: the runtime makes the database anew.
+    /// It need not go on from what it left behind: the runtime drops the database and makes it again.
     fn load<S: Source>(
         &self,
         session: &mut Self::Session,
         database: &Target,
         source: &S,
     ) -> impl Future<Output = Result<()>> + Send;
-}
-
-/// A database server and the administrator's login on it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Server {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Transport security.
-    pub tls: ServerTls,
-    /// The administrator's login.
-    pub admin: Login,
-}
-
-impl Server {
-    /// A server without client certificate.
-    pub fn new(host: impl Into<String>, port: u16, tls: ServerTls, admin: Login) -> Self {
-        Self { host: host.into(), port, tls, admin }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&host_port(&self.host, self.port))
-    }
-}
-
-/// `host:port`, with the brackets that an IPv6 address needs.
-pub fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// How the connection to the server is secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// Plain text.
-    Disable,
-    /// Encrypted; the certificate is not checked.
-    Require,
-    /// Encrypted; the certificate must be signed by a given authority.
-    VerifyCa,
-    /// Encrypted; the certificate must be signed by a given authority and name the host.
-    VerifyFull,
-}
-
-/// Transport security between driver and server.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerTls {
-    /// How much is checked.
-    pub mode: TlsMode,
-    /// PEM of the authorities that sign the server's certificate.
-    pub ca: Option<String>,
-    /// PEM of the client certificate and of its private key.
-    pub client_certificate: Option<(String, Secret)>,
-}
-
-impl ServerTls {
-    /// Transport security of that mode, with the authorities in PEM.
-    pub fn new(mode: TlsMode, ca: Option<String>) -> Self {
-        Self { mode, ca, client_certificate: None }
-    }
-
-    /// The same with a client certificate and its private key, both in PEM.
-    #[must_use]
-    pub fn with_client_certificate(mut self, certificate: String, key: Secret) -> Self {
-        self.client_certificate = Some((certificate, key));
-        self
-    }
-}
-
-/// A user name and its password.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Login {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret,
-}
-
-impl Login {
-    /// A login.
-    pub fn new(username: impl Into<String>, password: Secret) -> Self {
-        Self { username: username.into(), password }
-    }
 }
 
 /// Which database a method is about.

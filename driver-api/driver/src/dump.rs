@@ -46,7 +46,7 @@ pub struct Stream {
     pub info: StreamInfo,
     /// Its length in bytes, uncompressed.
     pub bytes: u64,
-    /// How many rows it has, where it has rows.
+    /// How many rows it has, if it has rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
 }
@@ -73,10 +73,10 @@ pub trait Sink: Send + Sync {
 /// One that is dropped without [`finish`](Writer::finish) makes the whole dump fail, for the end of a stream
 /// must not look like the end of who writes it.
 pub trait Writer: Send {
-    /// Appends `chunk`; 64 KiB and more is fast. It waits where the store is slower than the server.
+    /// Appends `chunk`; 64 KiB and more is fast. It waits while the store is slower than the server.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<()>> + Send;
 
-    /// Says that the stream is whole, and how many rows it has, where it has rows.
+    /// Says that the stream is whole, and how many rows it has, if it has rows.
     fn finish(self, rows: Option<u64>) -> impl Future<Output = Result<()>> + Send;
 }
 

@@ -6,9 +6,12 @@ mod driver;
 pub mod dump;
 pub mod error;
 pub mod secret;
+mod server;
 
+pub mod kit;
 pub mod testkit;
 
-pub use driver::{Desired, Driver, Login, Mark, Presence, Server, ServerTls, Target, TlsMode, host_port};
+pub use driver::{Desired, Driver, Mark, Presence, Target};
 pub use error::{DriverError, ErrorKind, Result};
 pub use secret::Secret;
+pub use server::{Login, Server, ServerTls, TlsMode, host_port};

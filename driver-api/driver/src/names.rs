@@ -22,7 +22,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Name of one of the two logins of a database, `slot` being `a` or `b`, within the engine's limit.
 ///
-/// It is the database's name and the slot, shortened with a hash where it would not fit.
+/// It is the database's name and the slot, shortened with a hash if it would not fit.
 pub fn login_name(database_name: &str, slot: char, limit: usize) -> String {
     let plain = format!("{database_name}_{slot}");
     if plain.len() <= limit {

@@ -21,9 +21,6 @@ const PASSWORD: &str = "password";
 /// A key that is there only when the Secret is complete.
 const URI: &str = "uri";
 
-/// Length of a password: 32 characters of 62 are 190 bits.
-const PASSWORD_LENGTH: usize = 32;
-
 /// The Secret of one Database.
 pub(crate) struct BindingSecret {
     api: Api<KubernetesSecret>,
@@ -203,32 +200,7 @@ impl std::fmt::Display for BindingSecret {
     }
 }
 
-/// A password of letters and digits, which no URL, shell or configuration file needs to escape.
+/// A new password, as every database gets one.
 pub(crate) fn generate_password() -> Result<Secret> {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut password = String::with_capacity(PASSWORD_LENGTH);
-    while password.len() < PASSWORD_LENGTH {
-        let mut bytes = [0u8; 2 * PASSWORD_LENGTH];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            Failure::new(Reason::Internal, format!("the system gives no random numbers: {error}"))
-        })?;
-        // Bytes of 248 and above would favor the first characters.
-        let characters =
-            bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(*byte) % 62));
-        password.extend(characters.map(|byte| char::from(*byte)).take(PASSWORD_LENGTH - password.len()));
-    }
-    Ok(Secret::new(password))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_long_plain_and_different() {
-        let (one, other) = (generate_password().unwrap(), generate_password().unwrap());
-        assert_eq!(one.expose().len(), PASSWORD_LENGTH);
-        assert!(one.expose().chars().all(|c| c.is_ascii_alphanumeric()));
-        assert_ne!(one, other);
-    }
+    Ok(driver::kit::password::random()?)
 }

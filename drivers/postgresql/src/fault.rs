@@ -4,10 +4,11 @@ use std::error::Error as _;
 use std::fmt;
 use std::io;
 
+use driver_api::kit::reach::Obstacle;
 use driver_api::{DriverError, ErrorKind, Server};
 use tokio_postgres::error::DbError;
 
-/// Where something went wrong.
+/// Server, database and login, as errors name them.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     server: String,
@@ -20,7 +21,7 @@ impl Place {
         Self { server: server.to_string(), role: role.to_owned(), database: database.to_owned() }
     }
 
-    /// The login.
+    /// The login, by which a next step can name it.
     pub(crate) fn role(&self) -> &str {
         &self.role
     }
@@ -48,19 +49,17 @@ pub(crate) enum Carries {
 /// Why no session came to be.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// The name has no address.
-    Lookup(io::Error),
-    /// No answer within the time for connecting.
-    Silence,
+    /// The name has no address, or nothing answers in time.
+    Unreached(DriverError),
     /// The port, TLS, or the server itself.
     Postgres(tokio_postgres::Error),
 }
 
 impl Refusal {
-    /// The server's SQLSTATE, where it was the server that refused.
+    /// The server's SQLSTATE, if it was the server that refused.
     pub(crate) fn code(&self) -> Option<&str> {
         match self {
-            Self::Lookup(_) | Self::Silence => None,
+            Self::Unreached(_) => None,
             Self::Postgres(error) => error.code().map(tokio_postgres::error::SqlState::code),
         }
     }
@@ -68,18 +67,7 @@ impl Refusal {
     /// The error for a person.
     pub(crate) fn at(self, place: &Place) -> DriverError {
         match self {
-            Self::Lookup(error) => DriverError::new(
-                ErrorKind::Unreachable,
-                format!("cannot find an address for {}: correct connect.host, or look at DNS", place.server),
-            )
-            .with_source(error),
-            Self::Silence => DriverError::new(
-                ErrorKind::Unreachable,
-                format!(
-                    "{} does not answer: look at connect.host and port, network policies and firewalls",
-                    place.server
-                ),
-            ),
+            Self::Unreached(error) => error,
             // It does not come so far as to say its version.
             Self::Postgres(error)
                 if error.as_db_error().is_some_and(|error| error.message().contains("tcp_user_timeout")) =>
@@ -92,6 +80,12 @@ impl Refusal {
             }
             Self::Postgres(error) => fault(error, place, "cannot connect", Carries::Ours),
         }
+    }
+}
+
+impl From<DriverError> for Refusal {
+    fn from(error: DriverError) -> Self {
+        Self::Unreached(error)
     }
 }
 
@@ -142,40 +136,24 @@ pub(crate) fn fault(
     let cause = error.source();
     // TLS errors come inside an input/output error.
     let io = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-    let tls = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let (kind, what, next) = match (tls, io) {
-        (Some(rustls::Error::InvalidCertificate(why)), _) => (
-            ErrorKind::Untrusted,
-            format!("the server's certificate is not trusted ({why})"),
-            "correct connect.tls.ca, or the host name that the certificate is for",
-        ),
-        (Some(rustls::Error::AlertReceived(alert)), _) => (
-            ErrorKind::AuthenticationFailed,
-            format!("the server broke off TLS ({alert:?})"),
-            "look at the client certificate and the server's log",
-        ),
-        (Some(other), _) => (
-            ErrorKind::TlsRefused,
-            format!("TLS does not come about ({other})"),
-            "look at the server's TLS settings",
-        ),
-        (None, Some(io)) => unreachable(io),
-        (None, None) if is_tls_refused(cause) => (
+    let (kind, what, next) = match io.map(Obstacle::of) {
+        Some(Obstacle { kind, what, next, .. }) => (kind, what, next),
+        None if is_tls_refused(cause) => (
             ErrorKind::TlsRefused,
             "the server has no TLS".to_owned(),
             "turn it on there, or set connect.tls.mode to disable",
         ),
-        (None, None) if error.is_closed() => (
+        None if error.is_closed() => (
             ErrorKind::Unreachable,
             "the connection broke".to_owned(),
             "look at the server's log and the network",
         ),
-        (None, None) if error.to_string().contains("authentication") => (
+        None if error.to_string().contains("authentication") => (
             ErrorKind::AuthenticationFailed,
             "the login did not succeed".to_owned(),
             "look at the password, and at the method in the server's pg_hba.conf, which must be scram-sha-256",
         ),
-        (None, None) => {
+        None => {
             (ErrorKind::Internal, "the conversation with the server failed".to_owned(), "look at its log")
         }
     };
@@ -205,19 +183,6 @@ fn meaning(code: &str, carries: Carries) -> (ErrorKind, &'static str) {
         Some((_, kind, next)) => (*kind, next),
         None => (ErrorKind::Internal, "look at the server's log"),
     }
-}
-
-fn unreachable(error: &io::Error) -> (ErrorKind, String, &'static str) {
-    let (what, next) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ("nothing listens on that port", "correct connect.host and port, or start the server")
-        }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => {
-            ("the connection broke", "look at the server's log, and whether PostgreSQL listens there")
-        }
-        _ => ("no connection", "look at connect.host and port, network policies and firewalls"),
-    };
-    (ErrorKind::Unreachable, what.to_owned(), next)
 }
 
 /// tokio-postgres has no other way to tell it.
@@ -261,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Such as a role that was dropped beside us: to give up for ever would stall a delete.
+    /// Such as a role that was dropped beside us: to give up on it would stall a delete.
     #[test]
     fn only_parameters_are_invalid() {
         for (code, ..) in STATES {
@@ -282,15 +247,5 @@ mod tests {
             let first = STATES.iter().position(|(begin, ..)| code.starts_with(begin)).unwrap();
             assert_eq!(first, at, "{code} is never reached");
         }
-    }
-
-    #[test]
-    fn a_closed_port_and_an_unknown_host_read_differently() {
-        let place = Place { server: "db:5432".into(), role: "admin".into(), database: "postgres".into() };
-        let unknown = Refusal::Lookup(io::Error::other("no such name")).at(&place);
-        let (kind, closed, _) = unreachable(&io::ErrorKind::ConnectionRefused.into());
-        assert_eq!((unknown.kind(), kind), (ErrorKind::Unreachable, ErrorKind::Unreachable));
-        assert!(unknown.to_string().contains("db:5432"), "{unknown}");
-        assert_ne!(unknown.to_string(), closed);
     }
 }

@@ -1,43 +1,34 @@
 #![doc = include_str!("../README.md")]
 
-// In reading order: what is asked for, how it is laid out, what is there, what to change, and the statements.
-pub mod driver;
+// In reading order: what is asked for, how it is laid out, what is there, and what to change.
+mod driver;
 pub mod parameters;
 
-mod fixed;
 mod layout;
-mod observe;
+
+mod catalog;
+mod immutable;
 mod plan;
+mod prove;
 
-mod drop;
-mod ensure;
+mod observe;
+
+mod absent;
 mod lockout;
+mod present;
 
-// A dump: what is in it, its parts in order, and where they come from.
-mod contents;
+// What moves data.
 mod dump;
-mod large_objects;
-mod libpq;
-mod program;
-mod sequences;
-mod snapshot;
-mod tables;
-mod views;
-
-// A load: into what, the statements of a dump one by one, and the rows.
-mod lexer;
 mod load;
-mod occupancy;
-mod parallel;
-mod rewrite;
-mod statements;
 
+// What all of it stands on: sessions, what went wrong, and the text of statements.
 mod connect;
+mod data_session;
 mod fault;
-mod mover;
+mod session;
 mod settings;
 mod sql;
-mod tls;
 
-pub use driver::{PostgresqlDriver, Session};
+pub use driver::PostgresqlDriver;
 pub use parameters::Parameters;
+pub use session::Session;

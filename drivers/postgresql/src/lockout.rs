@@ -6,11 +6,12 @@ use driver_api::{DriverError, ErrorKind, Result};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::Type;
 
-use crate::connect::{Administrator, Talk};
-use crate::driver::Session;
+use crate::catalog::{self, DatabaseState, ServerState};
+use crate::connect::Connection;
 use crate::fault::Carries;
 use crate::layout::Layout;
-use crate::observe::{self, DatabaseState, ServerState};
+use crate::session::Administrator;
+use crate::session::Session;
 use crate::sql::{self, Attribute, Ident, Sql};
 
 /// How long sessions may take to end. One that rolls a long transaction back is slow.
@@ -21,21 +22,21 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// When it has returned, nobody can commit in the database: no session is left, none can come, and no
 /// prepared transaction or subscription writes without a session.
 pub(crate) async fn lock_out(session: &mut Session, layout: &Layout) -> Result<()> {
-    let Session { talk, administrator, .. } = session;
-    let state = observe::server(talk, layout, administrator).await?;
+    let Session { connection, administrator, .. } = session;
+    let state = catalog::read(connection, layout, administrator).await?;
     let Some(database) = state.our_database(layout) else {
         return Err(DriverError::new(
             ErrorKind::DatabaseMissing,
-            format!("database {} is not at {}, or is not ours", layout.database, talk.place()),
+            format!("database {} is not at {}, or is not ours", layout.database, connection.place()),
         ));
     };
     let doing = format!("cannot lock the logins out of database {}", layout.database);
     let statements = statements(&state, database, layout, administrator);
     if !statements.is_empty() {
-        talk.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
+        connection.run(&Sql::batch(&statements), &doing, Carries::Ours).await?;
     }
     let begin = Instant::now();
-    while let Some(who) = end_sessions(talk, layout, &doing).await? {
+    while let Some(who) = end_sessions(connection, layout, &doing).await? {
         if begin.elapsed() > PATIENCE {
             let seconds = PATIENCE.as_secs();
             return Err(DriverError::new(
@@ -46,7 +47,7 @@ pub(crate) async fn lock_out(session: &mut Session, layout: &Layout) -> Result<(
         sleep(Duration::from_millis(20)).await;
     }
     // Once no session is left, nothing new can be prepared.
-    refuse_what_writes_alone(talk, layout, &doing).await
+    refuse_what_writes_alone(connection, layout, &doing).await
 }
 
 // A session that is about to begin holds this lock from before it looks whether it may enter until it is in
@@ -65,24 +66,25 @@ const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
     AND usename IS DISTINCT FROM session_user";
 
 /// Asks the sessions to end, and names one that is left.
-async fn end_sessions(talk: &Talk, layout: &Layout, doing: &str) -> Result<Option<String>> {
+async fn end_sessions(connection: &Connection, layout: &Layout, doing: &str) -> Result<Option<String>> {
     let database = &layout.database;
     let binds = [(database as _, Type::TEXT)];
-    let entering = talk.rows(ENTERING, &binds, doing).await?;
-    let sessions = talk.rows(SESSIONS, &binds, doing).await?;
+    let entering = connection.rows(ENTERING, &binds, doing).await?;
+    let sessions = connection.rows(SESSIONS, &binds, doing).await?;
     let Some(row) = entering.first().or_else(|| sessions.first()) else { return Ok(None) };
-    let who: String = talk.cell(row, 0)?;
-    match talk.rows(END, &binds, doing).await {
+    let who: String = connection.cell(row, 0)?;
+    match connection.rows(END, &binds, doing).await {
         Ok(_) => Ok(Some(who)),
         Err(error) if error.kind() == ErrorKind::InsufficientPrivilege => {
-            let sessions = sessions.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+            let sessions =
+                sessions.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
             Err(DriverError::new(
                 ErrorKind::InUse,
                 format!(
                     "{doing} at {}: the administrator may not end one of {}: end it, or GRANT pg_signal_backend TO {}",
-                    talk.place(),
+                    connection.place(),
                     sessions.join(", "),
-                    Ident::new(talk.place().role()),
+                    Ident::new(connection.place().role()),
                 ),
             )
             .with_source(error))
@@ -97,9 +99,9 @@ const WRITERS: &str = "SELECT format('prepared transaction %L of %I', gid, owner
     UNION ALL SELECT format('subscription %I', s.subname) FROM pg_subscription s \
     JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = $1 AND s.subenabled";
 
-async fn refuse_what_writes_alone(talk: &Talk, layout: &Layout, doing: &str) -> Result<()> {
-    let rows = talk.rows(WRITERS, &[(&layout.database, Type::TEXT)], doing).await?;
-    let objects = rows.iter().map(|row| talk.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+async fn refuse_what_writes_alone(connection: &Connection, layout: &Layout, doing: &str) -> Result<()> {
+    let rows = connection.rows(WRITERS, &[(&layout.database, Type::TEXT)], doing).await?;
+    let objects = rows.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if objects.is_empty() {
         Ok(())
     } else {

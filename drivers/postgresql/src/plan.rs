@@ -1,10 +1,11 @@
 //! What differs from what is desired, and the statements that put it right. Pure: `observe` shows the
 //! differences and `ensure_present` runs the statements of one and the same list.
 
-use crate::connect::Administrator;
+use crate::catalog::inside::InsideState;
+use crate::catalog::{DatabaseState, RoleState, ServerState};
 use crate::layout::Layout;
-use crate::observe::{DatabaseState, InnerState, RoleState, ServerState};
 use crate::parameters::{Extension, Parameters};
+use crate::session::Administrator;
 use crate::sql::{self, Attribute, Ident, MayLogIn, Sql, Verifier};
 
 /// One difference.
@@ -12,7 +13,7 @@ use crate::sql::{self, Attribute, Ident, MayLogIn, Sql, Verifier};
 pub(crate) struct Change {
     /// What differs, for a person.
     pub(crate) text: String,
-    /// What puts it right. Nothing does where a choice is made for good at creation.
+    /// What puts it right. Nothing does if the choice is made for good at creation.
     pub(crate) repair: Vec<Sql>,
 }
 
@@ -93,7 +94,7 @@ fn role_changes(
         (*bypassrls, Attribute::NoBypassrls, "bypasses row-level security"),
         (is_login && !*inherit, Attribute::Inherit, "does not inherit"),
         (is_login && *connection_limit != -1, Attribute::NoConnectionLimit, "has a connection limit"),
-        (is_login && *expires, Attribute::ValidForEver, "has a password that expires"),
+        (is_login && *expires, Attribute::NoExpiry, "has a password that expires"),
     ] {
         if wrong {
             changes
@@ -135,7 +136,7 @@ fn role_changes(
     changes
 }
 
-/// Where the database differs, as far as the maintenance database shows it.
+/// What differs of the database, as far as the maintenance database shows it.
 pub(crate) fn database(state: &DatabaseState, layout: &Layout, parameters: &Parameters) -> Vec<Change> {
     let DatabaseState {
         owner,
@@ -220,7 +221,7 @@ impl Inside<'_> {
 
 /// What differs inside the database.
 pub(crate) fn inside<'a>(
-    state: &InnerState,
+    state: &InsideState,
     layout: &Layout,
     administrator: &Administrator,
     parameters: &'a Parameters,

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::driver::{Desired, Driver, Mark, Presence, Server, Target};
+use crate::driver::{Desired, Driver, Mark, Presence, Target};
 use crate::dump::{Description, Occupancy, Reader, Sink, Source, StreamInfo, Writer};
 use crate::error::{DriverError, ErrorKind, Result};
+use crate::server::Server;
 
 /// Name of the one stream of a dump.
 const ROWS: &str = "rows";
@@ -115,7 +116,7 @@ impl MemoryServer {
     ///
     /// # Errors
     ///
-    /// `AuthenticationFailed` while the login is locked out, or where there is no such database.
+    /// `AuthenticationFailed` while the login is locked out, or if there is no such database.
     pub fn commit(&self, database: &Target, row: &str) -> Result<()> {
         let mut contents = self.contents();
         let refused = contents.locked_out.contains(&database.active_login);

@@ -1,7 +1,27 @@
-//! For authors of drivers, and for our own tests: an engine and a dump that live in memory.
+//! For authors of drivers, and for our own tests.
+//!
+//! | Item | What a test does with it |
+//! |---|---|
+//! | [`MemoryDriver`], [`MemoryServer`] | Reads the smallest complete driver: its engine lives in memory |
+//! | [`MemorySink`], [`MemoryDump`] | Dumps into memory, also into a store that breaks, and loads from there |
+//! | [`GatedSink`] | Does something in the middle of a dump |
+//! | [`killed_after`] | Kills a run at any await |
+//! | [`assert_error`] | Shows an error's kind, what it names, and that it names no secret |
+//! | [`OTHER_AUTHORITY`] | Has a server's certificate refused |
+//!
+//! The rules that a driver has to keep are not in here yet: `drivers/postgresql/tests/conformance` has them.
 
 mod dump;
+mod failure;
+mod gate;
+mod interrupt;
 mod memory;
 
 pub use dump::{MemoryDump, MemoryReader, MemorySink, MemoryWriter};
+pub use failure::assert_error;
+pub use gate::GatedSink;
+pub use interrupt::killed_after;
 pub use memory::{MemoryDriver, MemoryParameters, MemoryServer, MemorySession, Stored};
+
+/// PEM of an authority that has signed no server's certificate; its key was thrown away.
+pub const OTHER_AUTHORITY: &str = include_str!("other-authority.crt");

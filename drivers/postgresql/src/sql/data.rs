@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Ident, Literal, Sql};
+use crate::sql::text::{Ident, Literal, Sql};
 
 /// A table, view or sequence with its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(crate) fn copy_out(table: &Qualified, names: &[String], condition: Option<&s
         return Sql(format!("COPY {table}{} TO STDOUT", columns(names)));
     };
     let names: Vec<_> = names.iter().map(|name| Ident::new(name).to_string()).collect();
-    // The condition is of the extension's script, and begins with WHERE where there is one.
+    // The condition is of the extension's script, and begins with WHERE if there is one.
     Sql(format!("COPY (SELECT {} FROM ONLY {table} {condition}) TO STDOUT", names.join(", ")))
 }
 
@@ -126,14 +126,14 @@ pub(crate) fn comment_on_large_object(oid: u32, comment: &str) -> Sql {
     Sql(format!("COMMENT ON LARGE OBJECT {oid} IS {}", Literal::new(comment)))
 }
 
-/// Grants a right on a large object; to PUBLIC where no role is named.
+/// Grants a right on a large object; to PUBLIC if no role is named.
 pub(crate) fn grant_on_large_object(oid: u32, update: bool, role: Option<&str>) -> Sql {
     let right = if update { "UPDATE" } else { "SELECT" };
     let role = role.map_or_else(|| "PUBLIC".to_owned(), |role| Ident::new(role).to_string());
     Sql(format!("GRANT {right} ON LARGE OBJECT {oid} TO {role}"))
 }
 
-/// Schema `public`, where the database that a dump is of has none.
+/// Drops schema `public`, which the database that a dump is of may not have.
 pub(crate) fn drop_public() -> Sql {
     Sql("DROP SCHEMA public".to_owned())
 }

@@ -1,6 +1,10 @@
 //! Whatever a name or a value holds, it stays a name or a value.
 
-use super::*;
+use driver_api::Secret;
+
+use crate::parameters::Parameters;
+use crate::sql::text::{Ident, Literal, Verifier};
+use crate::sql::{MayLogIn, create_database, create_role, set_password};
 
 /// Reads one quoted token as the server does, and returns what it stands for and what follows it.
 fn unquote(text: &str, quote: char) -> (String, String) {

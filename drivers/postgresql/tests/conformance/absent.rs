@@ -1,9 +1,9 @@
 //! What `ensure_absent` removes, and what keeps it from doing so.
 
+use driver_api::testkit::killed_after;
 use driver_api::{ErrorKind, Presence};
 
 use crate::harness::assert_error;
-use crate::interrupt::killed_after;
 
 rules! {
     async fn absent_when_missing_is_ok(context) {
@@ -21,7 +21,7 @@ rules! {
             let case = context.case(&format!("n{polls}"));
             case.ensure_present().await;
             let victim = case.clone();
-            let ended = killed_after(polls, move || async move { victim.ensure_absent().await }).await;
+            let ended = killed_after(polls, move || async move { victim.ensure_absent().await }).await.unwrap();
             case.ensure_absent().await;
             case.assert_absent().await;
             if ended {
@@ -37,7 +37,7 @@ rules! {
         loop {
             let case = context.case(&format!("n{polls}"));
             let victim = case.clone();
-            let ended = killed_after(polls, move || async move { victim.ensure_present().await }).await;
+            let ended = killed_after(polls, move || async move { victim.ensure_present().await }).await.unwrap();
             case.ensure_absent().await;
             case.assert_absent().await;
             if ended {
@@ -76,7 +76,7 @@ rules! {
         case.assert_absent().await;
     }
 
-    /// Where the server allows none, there is none that could be in the way.
+    /// If the server allows none, there is none that could be in the way.
     async fn a_prepared_transaction_is_named(context) {
         let case = context.case("orders");
         case.ensure_present().await;

@@ -274,6 +274,11 @@ rules! {
             assert_eq!(what, format!("rows in table public.{table} of an extension"));
             case.tenant().await.batch_execute(&format!("DELETE FROM {table} WHERE i = 10")).await.unwrap();
         }
+        case.run(case.name(), &format!("REVOKE ALL ON kept FROM \"{}_rw\"", case.name())).await;
+        let Occupancy::Occupied { what } = case.occupancy(dump.description()).await.unwrap() else { panic!() };
+        for named in ["public.kept", "permission denied", "group role"] {
+            assert!(what.contains(named), "{what}");
+        }
         case.assert_no_session().await;
     }
 

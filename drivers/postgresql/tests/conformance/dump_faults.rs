@@ -3,43 +3,12 @@
 use std::time::Duration;
 
 use db_operator_driver_postgresql::PostgresqlDriver;
-use driver_api::dump::{Sink, Source, StreamInfo};
-use driver_api::testkit::MemorySink;
+use driver_api::dump::Source;
+use driver_api::testkit::{GatedSink, MemoryDump, MemorySink, killed_after};
 use driver_api::{Driver, ErrorKind, Result};
-use tokio::sync::Notify;
 
 use crate::dump::assert_same;
 use crate::harness::{Case, assert_error};
-use crate::interrupt::killed_after;
-
-/// Opens no table's stream until it is let, so that something can happen in the middle of a dump.
-struct Gate {
-    inner: MemorySink,
-    reached: Notify,
-    open: Notify,
-}
-
-impl Gate {
-    fn new() -> Self {
-        Self { inner: MemorySink::default(), reached: Notify::new(), open: Notify::new() }
-    }
-}
-
-impl Sink for Gate {
-    type Writer = <MemorySink as Sink>::Writer;
-
-    fn expect(&self, bytes: u64) {
-        self.inner.expect(bytes);
-    }
-
-    async fn open(&self, stream: StreamInfo) -> Result<Self::Writer> {
-        if stream.name == "schema-before-data.sql" {
-            self.reached.notify_one();
-            self.open.notified().await;
-        }
-        self.inner.open(stream).await
-    }
-}
 
 async fn rows(case: &Case, count: u32) {
     let sql = format!(
@@ -49,20 +18,17 @@ async fn rows(case: &Case, count: u32) {
 }
 
 /// Does `meanwhile` in the middle of a dump, after the snapshot and before the rows.
-async fn dump_with<F: Future<Output = ()>>(
-    case: &Case,
-    meanwhile: impl FnOnce() -> F,
-) -> Result<driver_api::testkit::MemoryDump> {
-    let gate = Gate::new();
+async fn dump_with<F: Future<Output = ()>>(case: &Case, meanwhile: impl FnOnce() -> F) -> Result<MemoryDump> {
+    let gate = GatedSink::before("schema-before-data.sql");
     let mut session = case.session().await;
     let dump = PostgresqlDriver.dump(&mut session, &case.target, &gate);
     let beside = async {
-        gate.reached.notified().await;
+        gate.is_reached().await;
         meanwhile().await;
-        gate.open.notify_one();
+        gate.let_through();
     };
     let (description, ()) = tokio::join!(dump, beside);
-    gate.inner.complete(description?)
+    gate.complete(description?)
 }
 
 fn count(dump: &impl Source, name: &str) -> Option<u64> {
@@ -176,7 +142,7 @@ rules! {
         for polls in [5, 20, 60, 150] {
             clone.ensure_present().await;
             let (killed, dump) = (clone.clone(), dump.clone());
-            killed_after(polls, move || async move { killed.try_load(&dump).await.unwrap() }).await;
+            killed_after(polls, move || async move { killed.try_load(&dump).await.unwrap() }).await.unwrap();
             clone.ensure_absent().await;
         }
         clone.restore(&dump).await;
@@ -206,7 +172,7 @@ rules! {
 }
 
 /// A dump whose table `t` has lost its last row.
-struct Short<'a>(&'a driver_api::testkit::MemoryDump);
+struct Short<'a>(&'a MemoryDump);
 
 impl Source for Short<'_> {
     type Reader = ShortReader;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use driver_api::names::short_hash;
+use driver_api::testkit::OTHER_AUTHORITY;
 use driver_api::{ErrorKind, Login, Secret, ServerTls, TlsMode};
 
 use crate::harness::assert_error;
@@ -54,7 +55,7 @@ rules! {
         let strict = [TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull];
         if !server.tls {
             for mode in strict {
-                case.admin.tls = ServerTls::new(mode, ca.clone().or_else(|| Some(OTHER_CA.to_owned())));
+                case.admin.tls = ServerTls::new(mode, ca.clone().or_else(|| Some(OTHER_AUTHORITY.to_owned())));
                 let error = case.connect().await.unwrap_err();
                 assert_error(&error, ErrorKind::TlsRefused, &["no TLS", "connect.tls.mode"]);
             }
@@ -63,7 +64,7 @@ rules! {
         case.admin.tls = ServerTls::new(TlsMode::Require, None);
         case.session().await;
         for mode in [TlsMode::VerifyCa, TlsMode::VerifyFull] {
-            case.admin.tls = ServerTls::new(mode, Some(OTHER_CA.to_owned()));
+            case.admin.tls = ServerTls::new(mode, Some(OTHER_AUTHORITY.to_owned()));
             let error = case.connect().await.unwrap_err();
             assert_error(&error, ErrorKind::Untrusted, &["certificate", "connect.tls.ca"]);
         }
@@ -121,6 +122,3 @@ rules! {
         case.assert_absent().await;
     }
 }
-
-/// An authority that signed none of the servers; its key was thrown away.
-const OTHER_CA: &str = include_str!("other-ca.crt");

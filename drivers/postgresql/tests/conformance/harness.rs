@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use db_operator_driver_postgresql::{Parameters, PostgresqlDriver, Session};
 use driver_api::{
     Desired, Driver, DriverError, ErrorKind, Login, Mark, Presence, Secret, Server, ServerTls, Target,
-    TlsMode,
+    TlsMode, testkit,
 };
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -359,11 +359,7 @@ impl Case {
 }
 
 /// An error of that kind, which names these things and no password.
+#[track_caller]
 pub(crate) fn assert_error(error: &DriverError, kind: ErrorKind, named: &[&str]) {
-    let text = error.chain();
-    assert_eq!(error.kind(), kind, "{text}");
-    for name in named {
-        assert!(text.contains(name), "{name:?} is not in: {text}");
-    }
-    assert!(!text.contains(PASSWORD), "{text}");
+    testkit::assert_error(error, kind, named, &[PASSWORD]);
 }

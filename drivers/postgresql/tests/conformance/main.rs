@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A test has names of its own, and what it made is removed when it ends, also when it fails. With `ca-file` the
-//! driver's sessions use TLS where the server has it.
+//! driver's sessions use TLS if the server has it.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,6 @@ macro_rules! rules {
 }
 
 mod harness;
-mod interrupt;
 
 mod absent;
 mod administrator;

@@ -1,10 +1,10 @@
 //! What `ensure_present` makes and repairs.
 
 use db_operator_driver_postgresql::PostgresqlDriver;
+use driver_api::testkit::killed_after;
 use driver_api::{Driver, ErrorKind, Login, Presence, Secret};
 
 use crate::harness::PASSWORD;
-use crate::interrupt::killed_after;
 
 rules! {
     async fn a_created_database_is_observed_complete(context) {
@@ -34,7 +34,7 @@ rules! {
         loop {
             let case = context.case(&format!("n{polls}"));
             let victim = case.clone();
-            let ended = killed_after(polls, move || async move { victim.ensure_present().await }).await;
+            let ended = killed_after(polls, move || async move { victim.ensure_present().await }).await.unwrap();
             case.ensure_present().await;
             case.assert_complete().await;
             case.ensure_absent().await;
