@@ -17,7 +17,9 @@ fn main() -> anyhow::Result<()> {
         return runtime.block_on(probe.ask()).map_err(anyhow::Error::msg);
     }
     let config = Config::parse();
-    let filter = EnvFilter::try_new(&config.log_level).context("--log-level is not a level or filter")?;
+    // The client says each failure as an error of its own, and without what it was about. We say it.
+    let filter = format!("kube_client::client::builder=off,{}", config.log_level);
+    let filter = EnvFilter::try_new(filter).context("--log-level is not a level or filter")?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match config.log_format {

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::seen::change::Change;
 use crate::seen::decode::{KnownNamespace, Object};
 use crate::seen::fixtures::{database, driver, job, request};
-use crate::seen::watch::Change;
 
 fn terms() -> Terms {
     Terms { operator_namespace: "system".into(), resync: None }

@@ -13,7 +13,11 @@ pub mod databases;
 pub mod jobs;
 pub mod requests;
 
+pub mod change;
 pub mod decode;
+mod ended;
+mod lines;
+mod overlap;
 pub mod watch;
 mod wire;
 pub mod world;

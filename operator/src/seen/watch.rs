@@ -4,19 +4,25 @@
 //! cannot be decoded, and does not tell that it is alive. Here one object at a time is in memory, as text, and what is
 //! passed on is slim.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{AsyncBufReadExt, AsyncReadExt};
+use futures::AsyncReadExt;
 use http::Request;
 use kube::Client;
 use serde_json::value::RawValue;
+use tokio::select;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use super::change::Change;
 use super::decode::{Broken, Object, Undecodable, object};
-use super::wire::{Line, Page, Status, Version, Versioned};
+use super::ended::{Ended, refusal, refused_by};
+use super::lines::Lines;
+use super::overlap::Overlap;
+use super::wire::{Line, Page, Version, Versioned};
 use crate::error::chain;
 use crate::kind::Kind;
 use crate::pulse::Pulse;
@@ -36,30 +42,11 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 /// The longest such wait.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 
+/// A watch that has held for so long has not failed from the start.
+const LONG_ENOUGH: Duration = Duration::from_secs(5);
+
 /// Objects a page, where the API server does not stream lists.
 const PAGE: u32 = 25;
-
-/// A line longer than this keeps no room for the next.
-const USUAL_LINE: usize = 64 << 10;
-
-/// What a watch has brought.
-#[derive(Debug)]
-pub enum Change {
-    /// A list of all begins: what is not in it does not exist any more when it is [`Complete`](Change::Complete).
-    Begin(Kind),
-    /// This object is in the list.
-    Listed(Object),
-    /// The list is whole.
-    Complete(Kind),
-    /// This object is new or has changed.
-    Applied(Object),
-    /// This object is gone.
-    Gone(Object),
-    /// This object is there and cannot be decoded.
-    Broken(Broken),
-    /// This object could not be decoded and is gone.
-    BrokenGone(Broken),
-}
 
 /// What is watched, and where.
 #[derive(Clone, Debug)]
@@ -71,57 +58,42 @@ pub struct Source {
     pub query: &'static str,
 }
 
-/// Why a watch ended.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    /// What was known is too old to go on from.
-    #[error("what was known is too old")]
-    TooOld,
-    /// The API server does not stream lists.
-    #[error("the API server does not stream lists")]
-    NoStream,
-    /// The API server refused or failed.
-    #[error("the API server answers {code}: {message}")]
-    Refused { code: u16, message: String },
-    /// It was not reached, or the connection broke.
-    #[error("the connection failed")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Nobody listens any more.
-    #[error("nobody listens")]
-    NobodyListens,
-}
-
 /// Watches `source`, and passes on what it brings, until nobody listens.
 pub async fn watch(client: Client, source: Source, changes: Sender<Change>, pulse: Arc<Pulse>) {
-    let mut watch = Watch { client, source, changes, pulse, version: None, streams: true };
+    let overlap = Overlap::default();
+    let mut watch = Watch { client, source, changes, pulse, overlap, version: None, streams: true };
     let mut failures = 0;
     loop {
-        let heard_before = watch.pulse.heard(watch.source.kind);
-        let Err(ended) = watch.run().await else {
-            // The time was over that was asked for.
-            failures = 0;
-            continue;
-        };
-        // Whoever has brought something is not failing from the start.
-        if watch.pulse.heard(watch.source.kind) != heard_before {
+        let begun = Instant::now();
+        let ended = watch.run().await;
+        let held = begun.elapsed() >= LONG_ENOUGH;
+        if held {
             failures = 0;
         }
         match ended {
-            Ended::NobodyListens => return,
-            Ended::TooOld => watch.version = None,
-            Ended::NoStream => watch.streams = false,
-            Ended::Refused { .. } | Ended::Broken(_) => {
+            // The time was over that was asked for.
+            Ok(()) if held => continue,
+            Ok(()) => {}
+            Err(Ended::NobodyListens) => return,
+            Err(Ended::TooOld) => watch.version = None,
+            Err(Ended::NoStream) => {
+                watch.streams = false;
+                continue;
+            }
+            Err(ended @ (Ended::Refused { .. } | Ended::Broken(_))) => {
                 let kind = watch.source.kind.name();
                 if failures == 0 {
                     warn!(error = chain(&ended), kind, "a watch broke; watching again");
                 } else {
                     debug!(error = chain(&ended), kind, failures, "a watch broke again");
                 }
-                let wait = FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF);
-                sleep(wait).await;
-                failures += 1;
             }
         }
+        // The first time at once: most connections that break do so because the API server is restarted.
+        if failures > 0 {
+            sleep(FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF)).await;
+        }
+        failures += 1;
     }
 }
 
@@ -130,114 +102,147 @@ struct Watch {
     source: Source,
     changes: Sender<Change>,
     pulse: Arc<Pulse>,
-    /// From where to go on.
+    overlap: Overlap,
+    /// From where to go on; none if all is to be listed first.
     version: Option<String>,
     /// Whether the API server streams lists.
     streams: bool,
 }
 
 impl Watch {
-    /// Lists, unless it goes on from before, and follows until the connection ends.
+    /// Follows until the connection ends, and lists meanwhile if that is to be done.
     async fn run(&mut self) -> Result<(), Ended> {
         if self.version.is_none() && !self.streams {
             self.list().await?;
         }
-        let open = OPEN + STAGGER * self.source.kind as u64;
-        let from = match &self.version {
-            Some(version) => format!("resourceVersion={version}"),
-            None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
-        };
-        let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={open}&{from}");
-        let patience = Duration::from_secs(open) + MARGIN;
-        let mut listing = self.version.is_none();
-        let request = self.request(&query)?;
-        let mut lines = match timeout(MARGIN, self.client.request_stream(request)).await {
-            Ok(Ok(lines)) => Box::pin(lines),
-            Ok(Err(error)) => return Err(self.refusal(error, listing)),
-            Err(silence) => return Err(Ended::Broken(silence.into())),
-        };
-        self.pulse.beat(self.source.kind);
-        if listing {
-            self.tell(Change::Begin(self.source.kind)).await?;
+        if let Some(version) = self.version.clone() {
+            let told = self.open(&format!("resourceVersion={version}")).await?;
+            return self.follow(told, None).await;
         }
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            line.shrink_to(USUAL_LINE);
-            match timeout(patience, lines.read_until(b'\n', &mut line)).await {
-                Ok(Ok(0)) if listing => return Err(Ended::Broken("the list broke off".into())),
-                Ok(Ok(0)) => return Ok(()),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(Ended::Broken(error.into())),
-                Err(silence) => return Err(Ended::Broken(silence.into())),
-            }
-            self.pulse.beat(self.source.kind);
-            let Ok(read) = serde_json::from_slice::<Line<'_>>(&line) else {
-                if line.iter().all(u8::is_ascii_whitespace) {
-                    continue;
-                }
-                // A line that broke off with its connection.
-                return Err(Ended::Broken("a line is no event".into()));
-            };
-            self.take(&read, &mut listing).await?;
-        }
+        // What is told must not wait until all is listed.
+        let now = self.page("limit=1").await?.0;
+        let told = self.open(&format!("resourceVersion={}", now.text)).await?;
+        let listed = self.open("sendInitialEvents=true&resourceVersionMatch=NotOlderThan").await;
+        let listed = listed.map_err(Ended::of_a_list)?;
+        self.overlap.begin(now.number());
+        self.tell(Some(Change::Begin(self.source.kind))).await?;
+        self.follow(told, Some(listed)).await
     }
 
-    async fn take(&mut self, line: &Line<'_>, listing: &mut bool) -> Result<(), Ended> {
+    /// Passes on what is told, and what is listed until all of it is.
+    async fn follow(&mut self, mut told: Lines, mut listed: Option<Lines>) -> Result<(), Ended> {
         let kind = self.source.kind;
-        let raw = line.object;
-        match line.kind {
-            "ADDED" | "MODIFIED" if *listing => self.tell(self.listed(raw)).await?,
-            "ADDED" | "MODIFIED" => self.tell(self.applied(raw)).await?,
-            "DELETED" => self.tell(self.gone(raw)).await?,
-            "BOOKMARK" => {
-                let marks: Versioned = serde_json::from_str(raw.get()).unwrap_or_default();
-                if *listing && marks.metadata.annotations.initial_events_end.is_some() {
-                    *listing = false;
-                    self.tell(Some(Change::Complete(kind))).await?;
+        loop {
+            let is_listing = listed.is_some();
+            let next_listed = async {
+                match &mut listed {
+                    Some(lines) => lines.next().await,
+                    None => pending().await,
+                }
+            };
+            select! {
+                line = told.next() => {
+                    self.pulse.beat(kind);
+                    match line.map_err(|error| Ended::Broken(error.into()))? {
+                        // If all was not listed, it begins again.
+                        None => return Ok(()),
+                        Some(line) => self.told(line, is_listing).await?,
+                    }
+                }
+                line = next_listed => {
+                    self.pulse.beat(kind);
+                    let line = line.map_err(|error| Ended::Broken(error.into()))?;
+                    let line = line.ok_or_else(|| Ended::Broken("the list broke off".into()))?;
+                    if let Some(version) = self.listed_line(line).await? {
+                        self.version = Some(version);
+                        listed = None;
+                        self.tell(Some(Change::Complete(kind))).await?;
+                    }
                 }
             }
-            _ => {
-                let Status { code, message } = serde_json::from_str(raw.get()).unwrap_or_default();
-                return Err(refused(code, message));
-            }
         }
-        if !*listing {
-            let version: Versioned = serde_json::from_str(raw.get()).unwrap_or_default();
-            if !version.metadata.number.is_empty() {
-                self.version = Some(version.metadata.number);
-            }
-        }
-        Ok(())
     }
 
-    /// Lists by pages, where lists do not stream.
+    async fn told(&mut self, line: &[u8], is_listing: bool) -> Result<(), Ended> {
+        let Some(Line { kind, object: raw }) = read(line)? else { return Ok(()) };
+        let change = match kind {
+            "ADDED" | "MODIFIED" => self.applied(raw),
+            "DELETED" => self.gone(raw),
+            "BOOKMARK" => None,
+            _ => return Err(refused_by(raw)),
+        };
+        let Versioned { metadata: version } = serde_json::from_str(raw.get()).unwrap_or_default();
+        let is_news = kind != "BOOKMARK"
+            && self.overlap.admits_told(&version.uid, version.number(), kind == "DELETED", is_listing);
+        if !is_listing && !version.text.is_empty() {
+            self.version = Some(version.text);
+        }
+        self.tell(change.filter(|_| is_news)).await
+    }
+
+    /// Answers the version of the list, once all of it is read.
+    async fn listed_line(&mut self, line: &[u8]) -> Result<Option<String>, Ended> {
+        let Some(Line { kind, object: raw }) = read(line)? else { return Ok(None) };
+        let Versioned { metadata: version } = serde_json::from_str(raw.get()).unwrap_or_default();
+        match kind {
+            "ADDED" | "MODIFIED" => {
+                if self.overlap.admits_listed(&version.uid, version.number()) {
+                    self.tell(self.listed(raw)).await?;
+                }
+                Ok(None)
+            }
+            "BOOKMARK" => Ok(version.annotations.initial_events_end.map(|_| version.text)),
+            "DELETED" => Ok(None),
+            _ => Err(refused_by(raw)),
+        }
+    }
+
+    /// Lists by pages, where lists do not stream. What is told waits until then.
     async fn list(&mut self) -> Result<(), Ended> {
         let kind = self.source.kind;
-        self.tell(Change::Begin(kind)).await?;
+        self.tell(Some(Change::Begin(kind))).await?;
         let mut token = String::new();
         loop {
-            let request = self.request(&format!("limit={PAGE}{token}"))?;
-            let answer = async {
-                let stream =
-                    self.client.request_stream(request).await.map_err(|error| self.refusal(error, false))?;
-                let (mut stream, mut page) = (Box::pin(stream), Vec::new());
-                stream.read_to_end(&mut page).await.map_err(|error| Ended::Broken(error.into()))?;
-                Ok(page)
-            };
-            let page = timeout(MARGIN, answer).await.map_err(|silence| Ended::Broken(silence.into()))??;
-            self.pulse.beat(kind);
-            let page: Page<'_> =
-                serde_json::from_slice(&page).map_err(|_| Ended::Broken("a page is no list".into()))?;
-            for item in page.items {
+            let (Version { text, continue_, .. }, page) = self.page(&format!("limit={PAGE}{token}")).await?;
+            for item in items(&page)? {
                 self.tell(self.listed(item)).await?;
             }
-            let Version { number, continue_, .. } = page.metadata;
             let Some(next) = continue_.filter(|next| !next.is_empty()) else {
-                self.version = Some(number);
+                self.overlap.begin(u64::MAX);
+                self.version = Some(text);
                 return self.tell(Some(Change::Complete(kind))).await;
             };
             token = format!("&continue={next}");
+        }
+    }
+
+    /// One page of a list, and its version.
+    async fn page(&self, query: &str) -> Result<(Version, Vec<u8>), Ended> {
+        let request = self.request(query)?;
+        let answer = async {
+            let stream = self.client.request_stream(request).await.map_err(refusal)?;
+            let (mut stream, mut page) = (Box::pin(stream), Vec::new());
+            stream.read_to_end(&mut page).await.map_err(|error| Ended::Broken(error.into()))?;
+            Ok(page)
+        };
+        let page = timeout(MARGIN, answer).await.map_err(|silence| Ended::Broken(silence.into()))??;
+        self.pulse.beat(self.source.kind);
+        let Page { metadata, .. } = parsed(&page)?;
+        Ok((metadata, page))
+    }
+
+    /// Opens a watch.
+    async fn open(&self, from: &str) -> Result<Lines, Ended> {
+        let open = OPEN + STAGGER * self.source.kind as u64;
+        let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={open}&{from}");
+        let request = self.request(&query)?;
+        match timeout(MARGIN, self.client.request_stream(request)).await {
+            Ok(Ok(answer)) => {
+                self.pulse.beat(self.source.kind);
+                Ok(Lines::of(answer, Duration::from_secs(open) + MARGIN))
+            }
+            Ok(Err(error)) => Err(refusal(error)),
+            Err(silence) => Err(Ended::Broken(silence.into())),
         }
     }
 
@@ -283,22 +288,22 @@ impl Watch {
             .body(Vec::new());
         request.map_err(|error| Ended::Broken(error.into()))
     }
+}
 
-    fn refusal(&self, error: kube::Error, listing: bool) -> Ended {
-        match error {
-            // It refuses the parameter that asks for a stream.
-            kube::Error::Api(status) if listing && self.streams && matches!(status.code, 400 | 422) => {
-                Ended::NoStream
-            }
-            kube::Error::Api(status) => refused(status.code, status.message.clone()),
-            error => Ended::Broken(error.into()),
-        }
+/// The event of a line; none if it is empty.
+fn read(line: &[u8]) -> Result<Option<Line<'_>>, Ended> {
+    match serde_json::from_slice(line) {
+        Ok(line) => Ok(Some(line)),
+        Err(_) if line.iter().all(u8::is_ascii_whitespace) => Ok(None),
+        // It broke off with its connection.
+        Err(_) => Err(Ended::Broken("a line is no event".into())),
     }
 }
 
-fn refused(code: u16, message: String) -> Ended {
-    match code {
-        410 => Ended::TooOld,
-        code => Ended::Refused { code, message },
-    }
+fn parsed(page: &[u8]) -> Result<Page<'_>, Ended> {
+    serde_json::from_slice(page).map_err(|_| Ended::Broken("a page is no list".into()))
+}
+
+fn items(page: &[u8]) -> Result<Vec<&RawValue>, Ended> {
+    Ok(parsed(page)?.items)
 }

@@ -19,13 +19,21 @@ pub(super) struct Versioned {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 pub(super) struct Version {
+    pub(super) uid: String,
     #[serde(rename = "resourceVersion")]
-    pub(super) number: String,
+    pub(super) text: String,
     #[serde(rename = "continue")]
     pub(super) continue_: Option<String>,
     pub(super) annotations: Marks,
+}
+
+impl Version {
+    /// The version as a number: of one kind the higher is the newer. Nothing if it is none.
+    pub(super) fn number(&self) -> u64 {
+        self.text.parse().unwrap_or_default()
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use api::Operation;
 
+use super::change::Change;
 use super::database::KnownDatabase;
 use super::databases::Databases;
 use super::decode::{Broken, KnownNamespace, Object};
@@ -15,7 +16,6 @@ use super::jobs::Jobs;
 use super::metadata::Uid;
 use super::request::KnownRequest;
 use super::requests::Requests;
-use super::watch::Change;
 use crate::clock::Now;
 use crate::job_name::Series;
 use crate::kind::Kind;
