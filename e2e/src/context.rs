@@ -14,7 +14,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::namespace::own_label;
+use crate::label::own_label;
 use crate::reason::{ready, ready_message, ready_reason};
 use crate::server::texts;
 use crate::wait::{PATIENCE, SOON, until, until_any};

@@ -13,6 +13,7 @@ mod cluster;
 mod context;
 mod database;
 mod history;
+mod label;
 mod namespace;
 mod reason;
 mod request;

@@ -16,11 +16,9 @@ use serde_json::json;
 use crate::chart::make_tenant;
 use crate::cluster::{OPERATOR_NAMESPACE, client, kubectl};
 use crate::context::Context;
+use crate::label::LABEL;
 use crate::server::{SERVERS, SERVERS_NAMESPACE};
 use crate::wait::until;
-
-/// The label by which namespaces of tests are found; its value is the test's name.
-const LABEL: &str = "db-operator-e2e/test";
 
 /// No test takes longer. It is a guard against a test that hangs, not a measure.
 const TEST_LIMIT: Duration = Duration::from_secs(400);
@@ -192,9 +190,4 @@ async fn picture(context: &Context) -> String {
         let _ = writeln!(text, "-------- kubectl {}\n{said}", arguments.join(" "));
     }
     text
-}
-
-/// The label on cluster-scoped objects of a test.
-pub(crate) fn own_label(namespace: &str) -> (String, String) {
-    (LABEL.to_owned(), namespace.to_owned())
 }

@@ -11,6 +11,7 @@ mod logs;
 mod memory;
 mod pod;
 mod rows;
+mod scale;
 mod seen;
 mod table;
 mod workload;
@@ -21,7 +22,7 @@ use e2e::{Context, close_namespace, open_namespace};
 use self::table::Table;
 
 /// What can be measured, in the order in which it is.
-const PARTS: [&str; 4] = ["lifecycle", "backups", "final-backups", "memory"];
+const PARTS: [&str; 5] = ["lifecycle", "backups", "final-backups", "memory", "scale"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -34,6 +35,11 @@ async fn main() -> Result<()> {
     let parts =
         PARTS.into_iter().filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part));
     for part in parts {
+        // It has a control plane of its own.
+        if part == "scale" {
+            println!("\n{part}\n{}", scale::measure().await?);
+            continue;
+        }
         let context = open_namespace(&format!("bench_{part}")).await?;
         let table = measure(part, &context).await;
         close_namespace(&context).await?;
