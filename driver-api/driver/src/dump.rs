@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
+pub use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
