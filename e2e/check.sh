@@ -38,6 +38,7 @@ step "clippy" cargo clippy --workspace --all-targets --all-features -- -D warnin
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 step "generated files" generated_files
 step "dependencies: bans, licences, sources" cargo_deny
+step "no circles of imports" cargo test --quiet -p db-operator --test circles
 step "shell scripts" shell_scripts
 step "charts" charts/test.sh
 say "all checks passed"
