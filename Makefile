@@ -17,8 +17,9 @@ check: ## format, clippy, docs, licences, generated files, charts
 bench: ## figures beside those of other ways, as tables; PARTS="backups" measures less
 	@e2e/bench.sh $(PARTS)
 
-generate: ## everything that is generated: CRDs, API reference, tables, Jobs
+generate: ## everything that is generated: CRDs, API reference, tables, the protocol, Jobs
 	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle
+	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-runtime --lib tests::protocol
 	@EXPECTORATE=overwrite cargo test --quiet -p db-operator --test table --test job
 
 cluster: ## bring up a Kubernetes with database servers and our chart, and leave it running

@@ -24,6 +24,7 @@ cargo_deny() {
 # The golden tests compare what is committed with what is generated.
 generated_files() {
   cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle
+  cargo test --quiet -p db-operator-runtime --lib tests::protocol
   cargo test --quiet -p db-operator --test table --test job
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::bucket::Bucket;
 use crate::server::{POSTGRESQL_17, Server};
 
-/// A Database on postgresql-17 with nothing set that has a default.
+/// A Database on postgresql-17 with nothing set that has a default, but that it is dropped when it is deleted.
 pub fn database(name: &str) -> Database {
     let credentials = Credentials { username: value("postgres"), password: value("not set") };
     let connect = Connect { host: String::new(), port: None, tls: None };
@@ -20,7 +20,7 @@ pub fn database(name: &str) -> Database {
         credentials,
         name: None,
         parameters: std::collections::BTreeMap::new(),
-        deletion_policy: None,
+        deletion_policy: Some(DeletionPolicy::Delete),
         backup_to: None,
         restore_from: None,
         secret_template: None,
@@ -68,7 +68,7 @@ pub trait DatabaseFixture {
     /// With that deletion policy.
     #[must_use]
     fn deletion_policy(self, policy: DeletionPolicy) -> Self;
-    /// With backups to that bucket.
+    /// With backups to that bucket, and without a word about its deletion.
     #[must_use]
     fn backup_to(self, bucket: &Bucket) -> Self;
     /// Made from the backup that the JSON says.
@@ -126,6 +126,7 @@ impl DatabaseFixture for Database {
 
     fn backup_to(mut self, bucket: &Bucket) -> Self {
         self.spec.backup_to = parse(json!({"s3": bucket.target()}));
+        self.spec.deletion_policy = None;
         self
     }
 

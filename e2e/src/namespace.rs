@@ -129,7 +129,7 @@ async fn delete_databases(context: &Context, complaints: &mut Vec<String>) -> Re
     let api: Api<Database> = context.api();
     let databases = api.list(&ListParams::default()).await?.items;
     for database in &databases {
-        if database.spec.deletion_policy() == DeletionPolicy::BackupThenDelete {
+        if api::lifecycle::deletion_policy(database) != DeletionPolicy::Delete {
             let patch = json!({"spec": {"deletionPolicy": "Delete"}});
             let _ = api.patch(&database.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await;
         }

@@ -50,7 +50,7 @@ fn what_decides_has_no_client_clock_environment_or_async() {
     assert!(pure.len() > 40, "only {} files are pure", pure.len());
     pure.extend([
         root().join("driver-api/api/src/lifecycle.rs"),
-        root().join("driver-api/api/src/policy.rs"),
+        root().join("driver-api/api/src/intent.rs"),
         root().join("driver-api/api/src/operation.rs"),
         root().join("driver-api/api/src/names.rs"),
     ]);

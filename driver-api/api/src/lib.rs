@@ -11,24 +11,24 @@ pub mod env;
 pub mod lifecycle;
 pub mod names;
 
+mod intent;
 mod kinds;
 mod labels;
 mod operation;
-mod policy;
 mod reason;
 
 pub use kinds::{
     ActiveOperation, AwsSecretKeyRef, Backup, BackupDeletionPolicy, BackupLocation, BackupPhase, BackupSpec,
     BackupStatus, BackupTarget, Binding, ClientCertificate, Conditions, ConfigMapKeyRef, Connect,
     Credentials, Database, DatabasePhase, DatabaseSpec, DatabaseStatus, DeletionPolicy, DriverPodTemplate,
-    DriverRegistration, DriverRegistrationSpec, Encryption, Progress, READY, Restore, RestorePhase,
-    RestoreSource, RestoreSpec, RestoreStatus, S3Credentials, S3Target, S3TargetOriginalSpelling, STALLED,
-    SecretKeyRef, SecretTemplate, Tls, TlsCa, TlsCaSource, TlsMode, ValueFrom, ValueSource, crds,
+    DriverRegistration, DriverRegistrationSpec, Encryption, FinalBackup, Progress, READY, Restore,
+    RestorePhase, RestoreSource, RestoreSpec, RestoreStatus, S3Credentials, S3Target,
+    S3TargetOriginalSpelling, STALLED, SecretKeyRef, SecretTemplate, Tls, TlsCa, TlsCaSource, TlsMode,
+    ValueFrom, ValueSource, crds,
 };
 pub use labels::{
     BACKUP_FINALIZER, DRIVER_FIELD_MANAGER, DRIVER_SERVICE_ACCOUNT, FINALIZER, GROUP, MANAGED_BY,
     MANAGED_BY_LABEL, MAX_DATABASE_NAME, RECONCILE_ANNOTATION, RETRY_ANNOTATION, UID_LABEL,
 };
 pub use operation::{Operation, Row, StoreAccess, Subject, UnknownOperation};
-pub use policy::policy_in_force;
 pub use reason::{Reason, Retry};

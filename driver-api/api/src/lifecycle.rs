@@ -3,37 +3,9 @@
 //! Everything here is pure. The operator asks it what is needed, the runtime asks it before every write, so
 //! that a stale or hostile Job is harmless.
 
-use crate::{BackupPhase, Database, DatabasePhase, DeletionPolicy, Operation, RestorePhase};
-
-/// What the owner of an object wants to become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Intent {
-    /// It is not being deleted.
-    Keep,
-    /// It is being deleted, and the database is to be dropped.
-    Delete,
-    /// It is being deleted, and the database is to be dropped after a verified final backup.
-    BackupThenDelete,
-    /// It is being deleted, and the database stays on the server.
-    Retain,
-}
-
-impl Intent {
-    /// Every intent.
-    pub const ALL: [Self; 4] = [Self::Keep, Self::Delete, Self::BackupThenDelete, Self::Retain];
-
-    /// The intent that an object expresses by its deletion timestamp and policy.
-    pub fn of(database: &Database) -> Self {
-        if !database.is_being_deleted() {
-            return Self::Keep;
-        }
-        match database.spec.deletion_policy() {
-            DeletionPolicy::Delete => Self::Delete,
-            DeletionPolicy::BackupThenDelete => Self::BackupThenDelete,
-            DeletionPolicy::Retain => Self::Retain,
-        }
-    }
-}
+pub use crate::intent::{Intent, deletion_policy, policy_in_force};
+use crate::kinds::{BackupPhase, DatabasePhase, RestorePhase};
+use crate::operation::Operation;
 
 /// Whether a Database may go from phase `from` to phase `to`.
 ///
@@ -46,7 +18,7 @@ pub fn may_follow(from: Option<DatabasePhase>, to: DatabasePhase) -> bool {
     };
     from == to
         || match from {
-            // The final backup is due where the login was handed out, which `permits` is told.
+            // The final backup is due if the login was handed out, which `permits` is told.
             P::Creating => {
                 matches!(to, P::Created | P::BackupBeforeDeleteRequested | P::DeletionRequested)
             }

@@ -2,7 +2,8 @@
 
 pub use driver::names::{sha256, short_hash};
 
-use crate::{Database, MAX_DATABASE_NAME};
+use crate::kinds::Database;
+use crate::labels::MAX_DATABASE_NAME;
 
 /// Name of the database on the server: `spec.name`, else derived from namespace and name.
 ///

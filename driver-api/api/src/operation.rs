@@ -17,11 +17,11 @@ pub enum Operation {
     Restore,
     /// Replace the login's password.
     Rotate,
-    /// Drop the database, or leave it where the policy says so, and let the object go.
+    /// Drop the database, or leave it if the policy says so, and let the object go.
     Delete,
-    /// Delete what a Backup has stored, where its policy says so, and let the object go.
+    /// Delete what a Backup has stored, if its policy says so, and let the object go.
     DeleteBackup,
-    /// Let the object go because its namespace is terminating, where no Job can start any more.
+    /// Let the object go because its namespace is terminating, so that no Job can start any more.
     Release,
 }
 

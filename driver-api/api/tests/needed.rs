@@ -43,7 +43,7 @@ fn nothing_is_done_about_what_is_being_deleted_and_is_not_guarded() {
     for (phase, intent, current, guarded, was_created, requested) in every_case() {
         let nothing = needed(phase, intent, current, guarded, was_created, requested) == Needed::Nothing;
         if intent != Intent::Keep {
-            assert_eq!(nothing, !guarded, "{phase:?} {intent:?}: a guarded object must not wait for ever");
+            assert_eq!(nothing, !guarded, "{phase:?} {intent:?}: a guarded object must not wait forever");
         }
     }
 }

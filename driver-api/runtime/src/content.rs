@@ -8,10 +8,19 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::failure::{Failure, Result};
 use api::Reason;
 use api::SecretTemplate;
-use driver::{Login, Server};
+use driver::{Login, Server, TlsMode};
 
 /// How many steps a template may take. A plain one takes about a dozen.
 const TEMPLATE_FUEL: u64 = 50_000;
+
+/// The key that says how a connection is to be secured.
+const SSLMODE: &str = "sslmode";
+
+/// The key with the authorities, under the name that mounts of Secrets use.
+const CA: &str = "ca.crt";
+
+/// The standard keys that a template may set: they are younger than templates that do.
+const OVERRIDABLE: [&str; 2] = [SSLMODE, CA];
 
 /// What RFC 3986 leaves unescaped everywhere.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -40,17 +49,29 @@ pub(crate) fn standard_keys(
         ("password".to_owned(), login.password.expose().to_owned()),
         ("uri".to_owned(), uri),
     ]);
+    keys.insert(SSLMODE.to_owned(), sslmode(server.tls.mode).to_owned());
     if let Some(ca) = &server.tls.ca {
         keys.insert("certificates".to_owned(), ca.clone());
+        keys.insert(CA.to_owned(), ca.clone());
     }
     keys
+}
+
+/// The transport security that the driver itself uses, in the words of `connect.tls.mode`.
+fn sslmode(mode: TlsMode) -> &'static str {
+    match mode {
+        TlsMode::Disable => "disable",
+        TlsMode::Require => "require",
+        TlsMode::VerifyCa => "verify-ca",
+        TlsMode::VerifyFull => "verify-full",
+    }
 }
 
 /// The standard keys and those that `template` adds.
 ///
 /// # Errors
 ///
-/// `Invalid`, naming the key, where a template does not parse, uses an unknown variable, takes a standard
+/// `Invalid`, naming the key, if a template does not parse, uses an unknown variable, takes a standard
 /// key, or runs for too long.
 pub(crate) fn with_template(
     keys: &BTreeMap<String, String>,
@@ -73,7 +94,7 @@ pub(crate) fn with_template(
         if key.is_empty() || key.len() > 253 || !key.chars().all(is_key) {
             return Err(invalid("is not a name for a key of a Secret".to_owned()));
         }
-        if keys.contains_key(key) || key == "certificates" {
+        if (keys.contains_key(key) || key == "certificates") && !OVERRIDABLE.contains(&key.as_str()) {
             return Err(invalid("is a standard key, which a template cannot set".to_owned()));
         }
         // The kind of error, not its text: that could quote a value.
@@ -88,8 +109,8 @@ pub(crate) fn with_template(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use driver::ServerTls;
     use driver::secret::Secret;
-    use driver::{ServerTls, TlsMode};
 
     fn keys(password: &str, host: &str) -> BTreeMap<String, String> {
         let tls = ServerTls::new(TlsMode::Require, None);
@@ -115,6 +136,36 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_to_be_secured_as_the_drivers_own_is() {
+        for (mode, expected) in [
+            (TlsMode::Disable, "disable"),
+            (TlsMode::Require, "require"),
+            (TlsMode::VerifyCa, "verify-ca"),
+            (TlsMode::VerifyFull, "verify-full"),
+        ] {
+            let login = Login::new("orders_a", Secret::new("x"));
+            for ca in [None, Some("a PEM".to_owned())] {
+                let tls = ServerTls::new(mode, ca.clone());
+                let server = Server::new("h", 5432, tls, Login::new("admin", Secret::new("y")));
+                let keys = standard_keys("postgresql", &server, "orders", &login);
+                assert_eq!(keys["sslmode"], expected);
+                assert_eq!((keys.get("ca.crt"), keys.get("certificates")), (ca.as_ref(), ca.as_ref()));
+                assert_eq!(keys["uri"], "postgresql://orders_a:x@h:5432/orders", "as it was handed out");
+            }
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_older_than_a_standard_key_keeps_its_own() {
+        for (key, text) in [("sslmode", "prefer"), ("ca.crt", "of {{ host }}")] {
+            let all = with_template(&keys("x", "h"), Some(&template(key, text))).unwrap();
+            assert_eq!(all[key], text.replace("{{ host }}", "h"));
+        }
+        let error = with_template(&keys("x", "h"), Some(&template("certificates", "x"))).unwrap_err();
+        assert_eq!(error.reason(), Reason::Invalid);
+    }
+
+    #[test]
     fn a_template_adds_keys() {
         let template = template(
             "jdbc-url",
@@ -122,7 +173,7 @@ mod tests {
         );
         let all = with_template(&keys("p&q", "h"), Some(&template)).unwrap();
         assert_eq!(all["jdbc-url"], "jdbc:postgresql://h:5432/orders?password=p%26q");
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 10);
     }
 
     #[test]

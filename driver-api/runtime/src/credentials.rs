@@ -3,33 +3,61 @@
 //! What is in a Secret or ConfigMap reaches the container through its environment: the kubelet injects it,
 //! so a driver needs no right to read it.
 
-use crate::env::Assignment;
 use crate::failure::{Failure, Result};
-use api::Reason;
-use api::{Database, Tls, ValueFrom, ValueSource, env};
+use crate::injected::Injected;
+use api::{Credentials, Database, Reason, Tls, TlsCaSource, ValueFrom, ValueSource, env};
 use driver::secret::Secret;
 use driver::{Login, Server, ServerTls, TlsMode};
 use store::aws::{self, SecretError, SecretKey};
 
+const USERNAME: &str = "spec.credentials.username";
+const PASSWORD: &str = "spec.credentials.password";
+const CA: &str = "spec.connect.tls.ca";
+const CERTIFICATE: &str = "spec.connect.tls.clientCertificate";
+
 /// The server of `database` and the administrator's login on it.
-pub(crate) async fn server(
-    database: &Database,
-    assignment: &Assignment,
-    default_port: u16,
-) -> Result<Server> {
+pub(crate) async fn server(database: &Database, injected: &Injected, default_port: u16) -> Result<Server> {
     let spec = &database.spec;
-    let username =
-        value(&spec.credentials.username, assignment.admin_username.as_ref(), "spec.credentials.username")
-            .await?;
-    let password =
-        value(&spec.credentials.password, assignment.admin_password.as_ref(), "spec.credentials.password")
-            .await?;
-    let tls = tls(spec.connect.tls.as_ref(), spec.connect.tls_mode(), assignment)?;
+    let Credentials { username, password } = &spec.credentials;
+    let username = value(username, env::ADMIN_USERNAME, injected, USERNAME).await?;
+    let password = value(password, env::ADMIN_PASSWORD, injected, PASSWORD).await?;
+    let tls = tls(spec.connect.tls.as_ref(), spec.connect.tls_mode(), injected)?;
     let port = spec.connect.port().unwrap_or(default_port);
     Ok(Server::new(&spec.connect.host, port, tls, Login::new(username.expose(), password)))
 }
 
-pub(crate) async fn value(source: &ValueSource, injected: Option<&Secret>, field: &str) -> Result<Secret> {
+/// Fails if something that [`server`] would use is not from where the live object says. It asks nobody.
+pub(crate) fn check(database: &Database, injected: &Injected) -> Result<()> {
+    let Credentials { username, password } = &database.spec.credentials;
+    check_value(username, env::ADMIN_USERNAME, injected, USERNAME)?;
+    check_value(password, env::ADMIN_PASSWORD, injected, PASSWORD)?;
+    let Some(tls) = &database.spec.connect.tls else { return Ok(()) };
+    if let Some(named) = tls.ca.as_ref().and_then(|ca| ca.value_from.as_ref()).and_then(TlsCaSource::from) {
+        injected.get(env::TLS_CA, &named, CA)?;
+    }
+    if let Some(reference) = &tls.client_certificate {
+        injected.get(env::TLS_CERTIFICATE, &reference.certificate().to_string(), CERTIFICATE)?;
+        injected.get(env::TLS_KEY, &reference.key().to_string(), CERTIFICATE)?;
+    }
+    Ok(())
+}
+
+/// Fails if the value of the variable `name` is not from where `source` says, if `source` names a Secret.
+pub(crate) fn check_value(source: &ValueSource, name: &str, injected: &Injected, field: &str) -> Result<()> {
+    let reference = source.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+    match reference.filter(|_| source.value.is_none()) {
+        Some(reference) => injected.get(name, &reference.to_string(), field).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The value that `source` says; if that names a Secret, what the kubelet has injected as the variable `name`.
+pub(crate) async fn value(
+    source: &ValueSource,
+    name: &str,
+    injected: &Injected,
+    field: &str,
+) -> Result<Secret> {
     let from = match source {
         ValueSource { value: Some(value), .. } => return Ok(Secret::new(value)),
         ValueSource { value_from: Some(from), .. } => from,
@@ -38,9 +66,12 @@ pub(crate) async fn value(source: &ValueSource, injected: Option<&Secret>, field
         }
     };
     match from {
-        ValueFrom { secret_key_ref: Some(reference), .. } => injected.cloned().ok_or_else(|| {
-            missing(field, &format!("Secret {:?} with a key {:?}", reference.name, reference.key))
-        }),
+        ValueFrom { secret_key_ref: Some(reference), .. } => {
+            let found = injected.get(name, &reference.to_string(), field)?;
+            found.cloned().ok_or_else(|| {
+                missing(field, &format!("Secret {:?} with a key {:?}", reference.name, reference.key))
+            })
+        }
         ValueFrom { aws_secret_key_ref: Some(reference), .. } => {
             // The SDK's future is large.
             let key = SecretKey { arn: &reference.arn, key: &reference.key };
@@ -59,31 +90,37 @@ pub(crate) async fn value(source: &ValueSource, injected: Option<&Secret>, field
     }
 }
 
-fn tls(spec: Option<&Tls>, mode: TlsMode, assignment: &Assignment) -> Result<ServerTls> {
+fn tls(spec: Option<&Tls>, mode: TlsMode, injected: &Injected) -> Result<ServerTls> {
     let mut ca = None;
     if let Some(source) = spec.and_then(|tls| tls.ca.as_ref()) {
-        ca = source.value.clone().or_else(|| assignment.tls_ca.clone());
+        ca.clone_from(&source.value);
+        if let (None, Some(named)) = (&ca, source.value_from.as_ref().and_then(TlsCaSource::from)) {
+            let pem = injected.get(env::TLS_CA, &named, CA)?;
+            ca = pem.map(|pem| pem.expose().to_owned());
+        }
         if ca.is_none() {
-            return Err(missing(
-                "spec.connect.tls.ca",
-                "Secret or ConfigMap with the key that valueFrom names",
-            ));
+            return Err(missing(CA, "Secret or ConfigMap with the key that valueFrom names"));
         }
     }
     let tls = ServerTls::new(mode, ca);
     let Some(reference) = spec.and_then(|tls| tls.client_certificate.as_ref()) else {
         return Ok(tls);
     };
-    match (&assignment.tls_certificate, &assignment.tls_key) {
-        (Some(certificate), Some(key)) => Ok(tls.with_client_certificate(certificate.clone(), key.clone())),
+    let certificate =
+        injected.get(env::TLS_CERTIFICATE, &reference.certificate().to_string(), CERTIFICATE)?;
+    let key = injected.get(env::TLS_KEY, &reference.key().to_string(), CERTIFICATE)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            Ok(tls.with_client_certificate(certificate.expose().to_owned(), key.clone()))
+        }
         _ => Err(missing(
-            "spec.connect.tls.clientCertificate",
+            CERTIFICATE,
             &format!("Secret {:?} with keys \"tls.crt\" and \"tls.key\"", reference.secret_name),
         )),
     }
 }
 
-/// The kubelet injects nothing where the object or its key is missing or empty.
+/// The kubelet injects nothing if the object or its key is missing or empty.
 fn missing(field: &str, what: &str) -> Failure {
     Failure::new(
         Reason::CredentialsMissing,
@@ -92,7 +129,3 @@ fn missing(field: &str, what: &str) -> Failure {
         ),
     )
 }
-
-/// Names of the variables that the kubelet injects, for the documentation of the contract.
-pub(crate) const INJECTED: [&str; 5] =
-    [env::ADMIN_USERNAME, env::ADMIN_PASSWORD, env::TLS_CA, env::TLS_CERTIFICATE, env::TLS_KEY];

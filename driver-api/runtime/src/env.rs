@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::injected::Injected;
 use api::Operation;
 use api::env;
-use driver::secret::Secret;
 
 /// What this container is to do.
 #[derive(Debug)]
@@ -17,17 +17,10 @@ pub(crate) struct Assignment {
     pub(crate) generation: i64,
     pub(crate) job: String,
     pub(crate) cluster_id: String,
-    pub(crate) admin_username: Option<Secret>,
-    pub(crate) admin_password: Option<Secret>,
-    pub(crate) tls_ca: Option<String>,
-    pub(crate) tls_certificate: Option<String>,
-    pub(crate) tls_key: Option<Secret>,
-    /// The Backup or Restore that it works on, where it works on one.
+    /// The Backup or Restore that it works on, if it works on one.
     pub(crate) request: Option<RequestName>,
-    pub(crate) s3_access_key_id: Option<Secret>,
-    pub(crate) s3_secret_access_key: Option<Secret>,
-    pub(crate) s3_session_token: Option<Secret>,
-    pub(crate) decryption_key: Option<Secret>,
+    /// What the kubelet has injected.
+    pub(crate) injected: Injected,
 }
 
 /// Which Backup or Restore a run works on.
@@ -87,16 +80,8 @@ impl Assignment {
             generation,
             job,
             cluster_id,
-            admin_username: lookup(env::ADMIN_USERNAME).map(Secret::new),
-            admin_password: lookup(env::ADMIN_PASSWORD).map(Secret::new),
-            tls_ca: lookup(env::TLS_CA),
-            tls_certificate: lookup(env::TLS_CERTIFICATE),
-            tls_key: lookup(env::TLS_KEY).map(Secret::new),
             request,
-            s3_access_key_id: lookup(env::S3_ACCESS_KEY_ID).map(Secret::new),
-            s3_secret_access_key: lookup(env::S3_SECRET_ACCESS_KEY).map(Secret::new),
-            s3_session_token: lookup(env::S3_SESSION_TOKEN).map(Secret::new),
-            decryption_key: lookup(env::DECRYPTION_KEY).map(Secret::new),
+            injected: Injected::parse(lookup),
         })
     }
 }
@@ -148,9 +133,11 @@ mod tests {
 
     #[test]
     fn a_complete_environment_parses() {
-        let parsed = assignment(&[(env::ADMIN_PASSWORD, "hunter2")]).unwrap();
+        let from = env::from(env::ADMIN_PASSWORD);
+        let parsed = assignment(&[(env::ADMIN_PASSWORD, "hunter2"), (&from, "db/password")]).unwrap();
         assert_eq!((parsed.operation, parsed.generation), (Operation::Create, 3));
-        assert_eq!(parsed.admin_password.as_ref().map(Secret::expose), Some("hunter2"));
+        let password = parsed.injected.get(env::ADMIN_PASSWORD, "db/password", "spec").unwrap();
+        assert_eq!(password.unwrap().expose(), "hunter2");
         assert!(!format!("{parsed:?}").contains("hunter2"), "Debug shows a password");
     }
 

@@ -42,6 +42,11 @@ impl Failure {
     }
 }
 
+/// An error of the API server, as ours. Anything there may be repaired elsewhere, so it is tried again.
+pub(crate) fn kubernetes(what: &str, error: kube::Error) -> Failure {
+    Failure::new(Reason::Internal, what).with_source(error)
+}
+
 impl From<DriverError> for Failure {
     fn from(error: DriverError) -> Self {
         Self { reason: error.kind().into(), error }

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use crate::credentials::INJECTED;
-use api::env;
+use api::env::{self, INJECTED};
 use api::{Reason, Retry};
 
 /// Where Kubernetes reads the termination message.
@@ -29,20 +28,25 @@ pub(crate) enum Outcome {
         reason: Reason,
         /// What happened, and what to do next.
         message: String,
+        /// Whether the same run is worth another try.
+        retry: Retry,
     },
 }
 
 impl Outcome {
+    /// A failure for that reason, which alone says whether to try again.
+    pub(crate) fn failed(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Failed { reason, message: message.into(), retry: reason.retry() }
+    }
+
     /// The container's exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Terminated => 143,
-            Self::Failed { reason: Reason::Busy, .. } => 75,
-            Self::Failed { reason, .. } => match reason.retry() {
-                Retry::Never => 42,
-                Retry::Later => 1,
-            },
+            Self::Failed { retry: Retry::Never, .. } => 42,
+            Self::Failed { reason: Reason::Busy | Reason::Superseded, .. } => 75,
+            Self::Failed { retry: Retry::Later, .. } => 1,
         }
     }
 
@@ -51,7 +55,7 @@ impl Outcome {
         match &self {
             Self::Done => info!("done"),
             Self::Terminated => warn!("terminated; the next run goes on from here"),
-            Self::Failed { reason, message } => {
+            Self::Failed { reason, message, retry: _ } => {
                 error!(reason = reason.as_str(), "{message}");
                 let mut text = format!("{}: {message}", reason.as_str());
                 text.truncate(text.floor_char_boundary(TERMINATION_MESSAGE));
@@ -78,12 +82,13 @@ pub(crate) fn start_logging(lookup: &dyn Fn(&str) -> Option<String>) {
     }
 }
 
-/// Says what this program is.
-pub(crate) fn help(engine: &str) -> ExitCode {
+/// Says what this program is, which `program` names.
+pub(crate) fn help(program: &str) -> ExitCode {
     let text = format!(
-        "The {engine} driver of db-operator. It runs in a Job that db-operator launches, and takes no arguments.\n\n\
-         Environment: {}, {}, {}, {}, {}, {}, {}; optional: {}, {}; where the spec refers to Secrets: {}.\n\
-         Exit codes: 0 done and verified, 42 permanent, 75 busy, 143 terminated, else: is tried again.\n",
+        "{program} of db-operator. It runs in a Job that db-operator launches, and takes no arguments.\n\n\
+         Environment: {}, {}, {}, {}, {}, {}, {}; optional: {}, {}; where the spec refers to Secrets: {}, and where \
+         each is from, with _FROM at the end of its name.\n\
+         Exit codes: 0 done and verified, 42 permanent, 75 busy or overtaken, 143 terminated, else: is tried again.\n",
         env::DATABASE,
         env::NAMESPACE,
         env::OPERATION,
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_contract() {
-        let failed = |reason| Outcome::Failed { reason, message: String::new() }.code();
+        let failed = |reason| Outcome::failed(reason, "").code();
         assert_eq!(Outcome::Done.code(), 0);
         assert_eq!(Outcome::Terminated.code(), 143);
         assert_eq!(failed(Reason::Busy), 75);
@@ -115,5 +120,8 @@ mod tests {
         assert_eq!(failed(Reason::Superseded), 42);
         assert_eq!(failed(Reason::Unreachable), 1);
         assert_eq!(failed(Reason::NameTaken), 1);
+        let overtaken =
+            Outcome::Failed { reason: Reason::Superseded, message: String::new(), retry: Retry::Later };
+        assert_eq!(overtaken.code(), 75);
     }
 }

@@ -125,7 +125,7 @@ impl Reader for DownloadReader {
             Some(Decoded::Failed(error)) => Err(error),
             None => Err(DriverError::new(
                 ErrorKind::Internal,
-                format!("stream {:?} of the backup cannot be read any further: load it anew", self.name),
+                format!("stream {:?} of the backup cannot be read any further: load it again", self.name),
             )),
         }
     }

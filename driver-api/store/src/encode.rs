@@ -65,7 +65,7 @@ pub(super) struct Ends {
 ///
 /// # Errors
 ///
-/// Where the upload is gone, or the writer without having ended the stream. The upload says why.
+/// If the upload is gone, or the writer without having ended the stream. The upload says why.
 pub(super) fn encode(encoding: &Encoding, mut plain: Receiver<Plain>, ends: Ends) -> io::Result<()> {
     let (mut bytes, mut hash) = (0, Sha256::new());
     let mut state = State::Between(ends);

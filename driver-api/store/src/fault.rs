@@ -5,12 +5,20 @@ use s3::error::S3Error;
 use super::target::StoreTarget;
 use driver::error::{DriverError, ErrorKind};
 
+/// Our own name for an answer that cannot be used.
+const UNFIT: &str = "UnfitAnswer";
+/// Our own name for an answer that is too long.
+const TOO_LONG: &str = "TooLong";
+
+/// How much of what a store says is repeated, in characters.
+const LONGEST_WORDS: usize = 400;
+
 /// What came of a request that did not do what it should.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// The HTTP status, where the store has answered.
+    /// The HTTP status, if the store has answered.
     pub(super) status: Option<u16>,
-    /// S3's name for the error, such as `NoSuchKey`, where the answer has one.
+    /// S3's name for the error, such as `NoSuchKey`, if the answer has one.
     pub(super) code: String,
     /// What the store says about it, or what broke the connection.
     pub(super) message: String,
@@ -21,13 +29,30 @@ impl Fault {
     pub(super) fn answer(status: u16, body: &str) -> Self {
         let field = |name: &str| {
             let (_, rest) = body.split_once(&format!("<{name}>"))?;
-            rest.split_once(&format!("</{name}>")).map(|(value, _)| value.trim().to_owned())
+            let value = rest.split_once(&format!("</{name}>")).map_or(rest, |(value, _)| value);
+            Some(readable(value))
         };
         Self {
             status: Some(status),
             code: field("Code").unwrap_or_default(),
             message: field("Message").unwrap_or_default(),
         }
+    }
+
+    /// An answer of success that cannot be used.
+    pub(super) fn unfit(why: &str) -> Self {
+        Self { status: Some(200), code: UNFIT.to_owned(), message: readable(why) }
+    }
+
+    /// An answer that is longer than what was asked for.
+    pub(super) fn too_long(longest: usize) -> Self {
+        let message = format!("it is longer than {longest} bytes");
+        Self { status: Some(200), code: TOO_LONG.to_owned(), message }
+    }
+
+    /// Whether the answer was longer than what was asked for.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.code == TOO_LONG
     }
 
     /// No answer at all.
@@ -79,6 +104,18 @@ impl Fault {
         let place = format!("in bucket {:?} at {}", target.bucket, target.endpoint());
         let said = self.said();
         let (kind, next) = match (self.status, self.code.as_str()) {
+            (_, UNFIT) => (
+                ErrorKind::StorageUnreachable,
+                "see that the endpoint is that of a store which keeps to S3".to_owned(),
+            ),
+            (_, TOO_LONG) => (
+                ErrorKind::BackupDamaged,
+                "it is not what we have written: see who else writes to that bucket".to_owned(),
+            ),
+            (_, "InvalidObjectState") => (
+                ErrorKind::StorageUnreachable,
+                "the object is archived, such as in GLACIER: bring it back to a class that can be read at once".to_owned(),
+            ),
             (_, "RequestTimeTooSkewed") => (
                 ErrorKind::StorageDenied,
                 "the clocks of this node and of the store differ too much: set the wrong one right".to_owned(),
@@ -94,7 +131,7 @@ impl Fault {
             ),
             (_, "NoSuchUpload") => (
                 ErrorKind::Busy,
-                "another attempt of this backup, or a lifecycle rule of the bucket, has ended the upload: it is begun anew at the next run".to_owned(),
+                "another attempt of this backup, or a lifecycle rule of the bucket, has ended the upload: it is begun again at the next run".to_owned(),
             ),
             (_, "SignatureDoesNotMatch" | "InvalidAccessKeyId") => (
                 ErrorKind::StorageDenied,
@@ -129,6 +166,24 @@ impl Fault {
         let status = self.status.map(|status| format!("status {status}"));
         let parts = [status, Some(self.code.clone()), Some(self.message.clone())];
         parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// The text of an XML element, for people.
+fn readable(text: &str) -> String {
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&#34;", "\"")];
+    let mut beginning: String = text.trim().chars().take(2 * LONGEST_WORDS).collect();
+    for (entity, character) in entities {
+        beginning = beginning.replace(entity, character);
+    }
+    // Last, for what it stands for must not become another entity.
+    let whole = beginning.replace("&amp;", "&");
+    let cut: String = whole.chars().take(LONGEST_WORDS).collect();
+    if cut.len() < whole.len() || text.trim().chars().nth(2 * LONGEST_WORDS).is_some() {
+        cut + "…"
+    } else {
+        cut
     }
 }
 
@@ -183,9 +238,10 @@ mod tests {
             (403, "SignatureDoesNotMatch", ErrorKind::StorageDenied, "correct the access key"),
             (403, "RequestTimeTooSkewed", ErrorKind::StorageDenied, "clocks"),
             (404, "NoSuchBucket", ErrorKind::BucketMissing, "create the bucket"),
-            (404, "NoSuchUpload", ErrorKind::Busy, "begun anew"),
+            (404, "NoSuchUpload", ErrorKind::Busy, "begun again"),
             (301, "PermanentRedirect", ErrorKind::BucketMissing, "not in region \"eu-west-1\""),
             (400, "AuthorizationHeaderMalformed", ErrorKind::BucketMissing, "not in region"),
+            (403, "InvalidObjectState", ErrorKind::StorageUnreachable, "the object is archived"),
             (507, "", ErrorKind::StorageUnreachable, "make room"),
             (507, "XMinioStorageFull", ErrorKind::StorageUnreachable, "make room"),
             (503, "SlowDown", ErrorKind::StorageUnreachable, "is up and reachable"),

@@ -50,7 +50,7 @@ impl Identities {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DecryptionFailed`] where it holds none, or something else. No message quotes it.
+    /// [`ErrorKind::DecryptionFailed`] if it holds none, or something else. No message quotes it.
     pub(super) fn parse(file: &Secret) -> Result<Self> {
         let lines = file.expose().lines().map(str::trim);
         let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

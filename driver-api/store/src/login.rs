@@ -35,19 +35,15 @@ struct Current {
 
 impl Login {
     /// The target's login. It asks nobody yet.
-    pub(super) fn new(target: &StoreTarget, timeout: Duration) -> Result<Self> {
+    pub(super) fn new(target: &StoreTarget) -> Result<Self> {
         let ambient = match &target.credentials {
             StoreCredentials::Static { .. } => None,
             StoreCredentials::Ambient => Some(ambient_credentials(&target.region)),
         };
-        Self::with(target, timeout, ambient)
+        Self::with(target, ambient)
     }
 
-    fn with(
-        target: &StoreTarget,
-        timeout: Duration,
-        ambient: Option<SharedCredentialsProvider>,
-    ) -> Result<Self> {
+    fn with(target: &StoreTarget, ambient: Option<SharedCredentialsProvider>) -> Result<Self> {
         let invalid = |why: String| {
             let message =
                 format!("bucket {:?} at {} cannot be used: {why}", target.bucket, target.endpoint());
@@ -73,7 +69,6 @@ impl Login {
         if target.path_style {
             bucket.set_path_style();
         }
-        bucket.set_request_timeout(Some(timeout));
         let signed = is_static.then(|| Arc::new(bucket.clone()));
         Ok(Self { ambient, current: Mutex::new(Current { bucket, signed, expires: None }) })
     }
@@ -115,7 +110,7 @@ impl Login {
         Ok(signed)
     }
 
-    /// Makes the next request ask for new credentials. It answers no where there are no others to be had.
+    /// Makes the next request ask for new credentials. It answers no if there are no others to be had.
     pub(super) async fn forget(&self) -> bool {
         if self.ambient.is_some() {
             self.current.lock().await.signed = None;
@@ -172,7 +167,7 @@ mod tests {
         };
         let asked = Arc::new(AtomicU64::new(0));
         let provider = SharedCredentialsProvider::new(Counting { minutes, asked: Arc::clone(&asked) });
-        (Login::with(&target, Duration::from_secs(1), Some(provider)).unwrap(), asked)
+        (Login::with(&target, Some(provider)).unwrap(), asked)
     }
 
     #[tokio::test]

@@ -7,19 +7,24 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::attempt::is_attempt;
 use super::keys::Recipients;
 use driver::dump::{Description, Stream};
 use driver::error::{DriverError, ErrorKind, Result};
+use driver::names::sha256;
 
 /// The newest form of a manifest that is read, and the one that is written.
 pub(crate) const FORMAT_VERSION: u64 = 1;
 
+/// The longest manifest in bytes: it is read whole.
+pub(crate) const LONGEST_MANIFEST: usize = 64 << 20;
+
 /// The name of a manifest's object, in the folder of its backup.
 pub(crate) const MANIFEST_NAME: &str = "manifest.json";
 
-/// Everything that a restore needs to know: a backup exists where its manifest does.
+/// Everything that a restore needs to know: a backup exists if its manifest does.
 ///
-/// A restore by hand takes it, an S3 client, `age` where it is encrypted, and `zstd`.
+/// A restore by hand takes it, an S3 client, `age` if it is encrypted, and `zstd`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -37,13 +42,29 @@ pub struct Manifest {
     pub attempt: String,
     /// How every segment is compressed: `zstd`.
     pub compression: String,
-    /// How every segment is encrypted after that, where it is.
+    /// How every segment is encrypted after that, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// The streams, in the order in which they were opened.
     pub streams: Vec<StoredStream>,
     /// Sums over all streams.
     pub totals: Totals,
+}
+
+/// A manifest as it lies in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// What it says.
+    pub manifest: Manifest,
+    /// The SHA-256 of its bytes as they are stored, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl StoredManifest {
+    /// Reads the bytes of the manifest at `url`.
+    pub(super) fn read(json: &[u8], url: &str) -> Result<Self> {
+        Ok(Self { manifest: Manifest::parse(json, url)?, sha256: sha256(json) })
+    }
 }
 
 /// What a backup is a backup of.
@@ -115,9 +136,9 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] where a newer release wrote it, [`ErrorKind::BackupDamaged`] where it is not
+    /// [`ErrorKind::Unsupported`] if a newer release wrote it, [`ErrorKind::BackupDamaged`] if it is not
     /// a manifest.
-    pub(super) fn parse(json: &[u8], url: &str) -> Result<Self> {
+    fn parse(json: &[u8], url: &str) -> Result<Self> {
         let damaged = |why: &dyn fmt::Display| {
             DriverError::new(
                 ErrorKind::BackupDamaged,
@@ -132,16 +153,51 @@ impl Manifest {
                     "{url} has format version {version}, and this release reads up to {FORMAT_VERSION}: restore with the release that wrote it, or a newer one"
                 ),
             )),
-            Some(FORMAT_VERSION) => serde_json::from_value(value).map_err(|error| damaged(&error)),
+            Some(FORMAT_VERSION) => {
+                let manifest: Self = serde_json::from_value(value).map_err(|error| damaged(&error))?;
+                manifest.check_keys().map_err(|why| damaged(&why))?;
+                Ok(manifest)
+            }
             _ => Err(damaged(&"it has no format version that is known")),
         }
     }
 
+    /// Whether it names nothing but segments of its own attempt: whoever may write a manifest must not have us read what
+    /// lies elsewhere.
+    fn check_keys(&self) -> Result<(), String> {
+        if !is_attempt(&self.attempt) {
+            return Err(format!("{:?} cannot name an attempt", self.attempt));
+        }
+        let suffix = if self.encryption.is_some() { ".zst.age" } else { ".zst" };
+        for Segment { key, .. } in self.streams.iter().flat_map(|stored| &stored.segments) {
+            let number = key
+                .strip_prefix(&self.attempt)
+                .and_then(|rest| rest.strip_prefix("/seg-"))
+                .and_then(|rest| rest.strip_suffix(suffix));
+            if !number.is_some_and(|number| number.len() >= 5 && number.chars().all(|c| c.is_ascii_digit())) {
+                return Err(format!(
+                    "it names the object {key:?}, which is not a segment of its attempt {}",
+                    self.attempt
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The document, for people too.
     pub fn to_json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec_pretty(self).map_err(|error| {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| {
             DriverError::new(ErrorKind::Internal, "cannot write the manifest: report this").with_source(error)
-        })
+        })?;
+        if json.len() > LONGEST_MANIFEST {
+            let message = format!(
+                "the dump has {} streams, and its manifest would be longer than {} MiB: back up fewer tables at once, in databases of their own",
+                self.streams.len(),
+                LONGEST_MANIFEST >> 20
+            );
+            return Err(DriverError::new(ErrorKind::Unsupported, message));
+        }
+        Ok(json)
     }
 
     /// Whether it is encrypted to just those `recipients`; to none of them means not at all.

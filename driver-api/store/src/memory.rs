@@ -179,9 +179,12 @@ fn check_signature(request: &Request) -> Result<(), &'static str> {
     if header("x-amz-content-sha256") != sha256(&request.body) {
         return Err("XAmzContentSHA256Mismatch");
     }
-    let query: Vec<_> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // A client may leave more unescaped than the signature does.
+    let again = |text: &str, kept: &str| encoded(&decoded(text), kept);
+    let query = request.query.iter().map(|(name, value)| format!("{name}={}", again(value, "")));
+    let query = query.collect::<Vec<_>>().join("&");
     let signed = field("SignedHeaders=");
-    let mut canonical = format!("{}\n{}\n{}\n", request.method, request.path, query.join("&"));
+    let mut canonical = format!("{}\n{}\n{query}\n", request.method, again(&request.path, "/"));
     for name in signed.split(';') {
         let _ = writeln!(canonical, "{name}:{}", header(name));
     }
@@ -194,6 +197,19 @@ fn check_signature(request: &Request) -> Result<(), &'static str> {
     };
     let key = scope.split('/').fold(format!("AWS4{SECRET_KEY}").into_bytes(), |key, part| mac(&key, part));
     if hex(&mac(&key, &to_sign)) == field("Signature=") { Ok(()) } else { Err("SignatureDoesNotMatch") }
+}
+
+/// As a signature has it: all is escaped but what never needs it, and what is `kept`.
+fn encoded(text: &str, kept: &str) -> String {
+    text.bytes().fold(String::new(), |mut text, byte| {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || "-._~".contains(c) || kept.contains(c) {
+            text.push(c);
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
 }
 
 /// What stands for `%2F` and the like.

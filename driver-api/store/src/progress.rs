@@ -11,7 +11,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// About how many plain bytes the dump will have, as the driver says; 0 where it has not said.
+    /// About how many plain bytes the dump will have, as the driver says; 0 if it has not said.
     pub fn expected_bytes(&self) -> u64 {
         self.expected.load(Ordering::Relaxed)
     }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use s3::serde_types::Part;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::client::{Client, OpenUpload};
+use super::client::Client;
 use super::encode::{Encoding, Ends, Piece, Plain, encode};
 use super::manifest::Segment;
+use super::multipart::OpenUpload;
 use super::progress::Progress;
 use driver::error::{DriverError, ErrorKind, Result};
 
@@ -134,7 +135,7 @@ impl StreamUpload {
                         |result| result.err().map_or_else(String::new, |error| error.to_string()),
                     );
                     let message = format!(
-                        "stream {name:?} of the dump was not finished ({why}): the next run makes the dump anew"
+                        "stream {name:?} of the dump was not finished ({why}): the next run makes the dump again"
                     );
                     return Err(DriverError::new(ErrorKind::Internal, message));
                 }

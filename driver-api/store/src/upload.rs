@@ -7,17 +7,21 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Sizes;
 use super::client::{Client, Written};
-use super::encode::{Encoding, Plain, hex};
+use super::encode::{Encoding, Plain};
 use super::keys::Recipients;
+use super::leftovers::abort_uploads;
+use super::lengths;
 use super::manifest::{
-    BackupIdentity, Encryption, FORMAT_VERSION, MANIFEST_NAME, Manifest, Moment, StoredStream, Totals,
+    BackupIdentity, Encryption, FORMAT_VERSION, LONGEST_MANIFEST, MANIFEST_NAME, Manifest, Moment,
+    StoredManifest, StoredStream, Totals,
 };
 use super::progress::Progress;
+use super::sizes::Sizes;
 use super::stream::{self, Destination, Entrance};
 use driver::dump::{Description, Sink, Stream, StreamInfo, Writer};
 use driver::error::{DriverError, ErrorKind, Result};
+use driver::names::sha256;
 
 /// The longest piece of a chunk that goes to the encoder at once.
 const PIECE: usize = 256 * 1024;
@@ -34,6 +38,25 @@ pub struct Upload {
     work: Mutex<JoinSet<()>>,
 }
 
+/// What has become of an attempt that was whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Completed {
+    /// It is the backup, and this is the manifest that it wrote.
+    Ours(StoredManifest),
+    /// Somebody else has written a manifest there first.
+    Other(StoredManifest),
+}
+
+impl Completed {
+    /// The manifest that is there, whoever wrote it.
+    pub fn either(self) -> StoredManifest {
+        match self {
+            Self::Ours(stored) | Self::Other(stored) => stored,
+        }
+    }
+}
+
 /// A stream of the dump, and what is stored of it once it is whole.
 #[derive(Debug)]
 struct Opened {
@@ -42,8 +65,10 @@ struct Opened {
 }
 
 impl Upload {
-    /// Begins an attempt at the backup in `folder`, which is a whole key without a slash at its end.
+    /// Begins an attempt at the backup in `folder`, which is a whole key without a slash at its end. `asking` is asked what
+    /// is there, and `client` moves the data.
     pub(super) async fn begin(
+        asking: &Client,
         client: Client,
         folder: String,
         attempt: String,
@@ -51,8 +76,8 @@ impl Upload {
         sizes: Sizes,
     ) -> Result<Self> {
         // What is under way there is another attempt's, whose pod is gone or about to be.
-        abort_uploads(&client, &format!("{folder}/")).await?;
-        let older = client.list(&format!("{folder}/")).await?;
+        abort_uploads(asking, &format!("{folder}/")).await?;
+        let older = asking.list(&format!("{folder}/")).await?;
         if !older.is_empty() {
             tracing::info!(objects = older.len(), folder, "earlier attempts have left objects");
         }
@@ -78,41 +103,43 @@ impl Upload {
         Arc::clone(&self.destination.progress)
     }
 
-    /// Makes what was written a backup, and returns its manifest. Where another attempt at the same backup
-    /// has become it first, that one's is returned. Then it removes what other attempts have left.
+    /// Makes what was written a backup, unless another attempt at the same one has become it first. Then it removes what
+    /// other attempts have left.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Internal`] where a stream was not finished, [`ErrorKind::BackupDamaged`] where the store
+    /// [`ErrorKind::Internal`] if a stream was not finished, [`ErrorKind::BackupDamaged`] if the store
     /// has lost something, and the kinds of a store. There is no backup then: [`abort`](Upload::abort) it.
-    pub async fn complete(&self, backup: BackupIdentity, description: Description) -> Result<Manifest> {
+    pub async fn complete(&self, backup: BackupIdentity, description: Description) -> Result<Completed> {
         let streams = self.whole_streams()?;
         if *self.destination.given_up.borrow() {
             let message =
                 format!("attempt {} of the backup was given up: begin another", self.destination.attempt);
             return Err(DriverError::new(ErrorKind::Internal, message));
         }
-        if let Some(manifest) = self.manifest().await? {
-            return Ok(manifest);
+        if let Some(found) = self.manifest().await? {
+            return Ok(Completed::Other(found));
         }
         let segments = streams.iter().flat_map(|stored| &stored.segments);
         let Destination { client, folder, attempt, .. } = &*self.destination;
-        if let Err(error) = super::check_lengths(client, folder, attempt, segments).await {
+        if let Err(error) = lengths::check(client, folder, attempt, segments).await {
             // Another attempt that has won since has removed what we wrote.
-            return self.manifest().await?.ok_or(error);
+            return self.manifest().await?.map(Completed::Other).ok_or(error);
         }
         let manifest = self.describe(backup, description, streams);
         let (key, content) = (self.manifest_key(), manifest.to_json()?);
-        let manifest = match self.destination.client.put_if_absent(&key, &content).await? {
-            Written::Ours => manifest,
-            Written::Other(found) => Manifest::parse(&found, &self.manifest_url())?,
-        };
-        if manifest.attempt == self.destination.attempt
-            && let Err(error) = self.remove_others(&manifest).await
-        {
-            tracing::warn!(error = error.chain(), "objects of other attempts are left beside the backup");
+        match self.destination.client.put_if_absent(&key, &content).await? {
+            Written::Ours => {
+                if let Err(error) = self.remove_others(&manifest).await {
+                    tracing::warn!(
+                        error = error.chain(),
+                        "objects of other attempts are left beside the backup"
+                    );
+                }
+                Ok(Completed::Ours(StoredManifest { manifest, sha256: sha256(&content) }))
+            }
+            Written::Other(found) => StoredManifest::read(&found, &self.manifest_url()).map(Completed::Other),
         }
-        Ok(manifest)
     }
 
     /// Gives the attempt up: what is under way ends, and no multipart upload of it is left. Objects of it may
@@ -131,7 +158,7 @@ impl Upload {
         let whole = streams.iter().map(|opened| {
             opened.stored.clone().ok_or_else(|| {
                 let message = format!(
-                    "stream {:?} of the dump was not finished, so there is no backup: the next run makes it anew",
+                    "stream {:?} of the dump was not finished, so there is no backup: the next run makes it again",
                     opened.name
                 );
                 DriverError::new(ErrorKind::Internal, message)
@@ -187,9 +214,9 @@ impl Upload {
         Ok(())
     }
 
-    async fn manifest(&self) -> Result<Option<Manifest>> {
-        let found = self.destination.client.get(&self.manifest_key()).await?;
-        found.map(|found| Manifest::parse(&found, &self.manifest_url())).transpose()
+    async fn manifest(&self) -> Result<Option<StoredManifest>> {
+        let found = self.destination.client.get(&self.manifest_key(), LONGEST_MANIFEST).await?;
+        found.map(|found| StoredManifest::read(&found, &self.manifest_url())).transpose()
     }
 
     fn manifest_key(&self) -> String {
@@ -199,24 +226,6 @@ impl Upload {
     fn manifest_url(&self) -> String {
         format!("s3://{}/{}", self.destination.client.target().bucket, self.manifest_key())
     }
-}
-
-/// A name for an attempt that no other has.
-pub(crate) fn random_attempt() -> Result<String> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        DriverError::new(ErrorKind::Internal, format!("the system has no random numbers: {error}"))
-    })?;
-    Ok(hex(&bytes))
-}
-
-/// Ends all uploads below `prefix`.
-async fn abort_uploads(client: &Client, prefix: &str) -> Result<()> {
-    for upload in client.list_uploads(prefix).await? {
-        tracing::info!(key = upload.key, "ending an upload that was left");
-        client.abort_upload(&upload).await?;
-    }
-    Ok(())
 }
 
 impl Sink for Upload {
@@ -265,7 +274,7 @@ impl UploadWriter {
 
     fn failed(&self) -> DriverError {
         let message =
-            format!("stream {:?} of the dump has failed: the next run makes the dump anew", self.info.name);
+            format!("stream {:?} of the dump has failed: the next run makes the dump again", self.info.name);
         DriverError::new(ErrorKind::Internal, message)
     }
 }

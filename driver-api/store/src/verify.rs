@@ -2,26 +2,25 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Store;
+use super::client::Client;
 use super::decode::Opening;
 use super::download::Download;
+use super::keys::Identities;
 use super::manifest::Manifest;
 use driver::dump::{Reader, Source};
 use driver::error::Result;
-use driver::secret::Secret;
 
 /// Reads the whole backup, two streams at a time, as a load does.
 pub(super) async fn verify(
-    store: &Store,
-    location: &str,
-    manifest: &Manifest,
-    identity: Option<&Secret>,
+    client: Client,
+    folder: String,
+    manifest: Manifest,
+    identities: Option<Identities>,
 ) -> Result<()> {
-    let backup = if manifest.encryption.is_some() && identity.is_none() {
-        let folder = store.folder(location)?;
-        Download::opened(store.client.clone(), folder, manifest.clone(), Opening::Sealed)
+    let backup = if manifest.encryption.is_some() && identities.is_none() {
+        Download::opened(client, folder, manifest, Opening::Sealed)
     } else {
-        store.open(location, manifest.clone(), identity)?
+        Download::new(client, folder, manifest, identities)?
     };
     let streams = Mutex::new(backup.streams().iter());
     let next = || streams.lock().unwrap_or_else(PoisonError::into_inner).next();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::lifecycle::Intent;
+use api::lifecycle::{Intent, policy_in_force};
 use api::{DatabasePhase, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
@@ -132,7 +132,7 @@ impl<'de> Deserialize<'de> for KnownDatabase {
                 && condition.status == "True"
                 && condition.observed_generation == Some(metadata.generation)
         });
-        let policy = api::policy_in_force(
+        let policy = policy_in_force(
             spec.deletion_policy,
             status.deletion_policy,
             spec.backup_to.is_some(),

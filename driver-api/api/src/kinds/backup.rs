@@ -5,7 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BackupLocation;
+use super::location::BackupLocation;
+use super::progress::Progress;
+use crate::labels::BACKUP_FINALIZER;
 
 /// One backup of one Database. It outlives the Database.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,31 +180,6 @@ pub struct BackupStatus {
     pub job: Option<String>,
 }
 
-/// How much of the work is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    /// Percent done, 0 to 100, estimated by the database's size.
-    #[schemars(range(min = 0, max = 100))]
-    pub percent: i32,
-    /// Bytes moved so far, uncompressed.
-    pub bytes: i64,
-}
-
-impl Progress {
-    /// `done` of about `expected` bytes. Only what is complete is at 100 percent.
-    pub fn of(done: u64, expected: u64) -> Self {
-        let percent = done.saturating_mul(100).checked_div(expected).unwrap_or_default().min(99);
-        let percent = i32::try_from(percent).unwrap_or_default();
-        Self { percent, bytes: i64::try_from(done).unwrap_or(i64::MAX) }
-    }
-
-    /// All of `bytes`.
-    pub fn complete(bytes: u64) -> Self {
-        Self { percent: 100, ..Self::of(bytes, 0) }
-    }
-}
-
 impl Backup {
     /// The phase, if any is written.
     pub fn phase(&self) -> Option<BackupPhase> {
@@ -211,7 +188,7 @@ impl Backup {
 
     /// Whether our finalizer is set: then what is stored goes before the object does.
     pub fn is_guarded(&self) -> bool {
-        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::BACKUP_FINALIZER)
+        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == BACKUP_FINALIZER)
     }
 
     /// Whether somebody has asked for the deletion of this object.
@@ -227,18 +204,5 @@ impl Backup {
     /// Where it is stored, or is to be, if a run has recorded it.
     pub fn location(&self) -> Option<&BackupLocation> {
         self.status.as_ref().and_then(|status| status.location.as_ref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_an_estimate_until_all_is_done() {
-        assert_eq!(Progress::of(0, 0), Progress { percent: 0, bytes: 0 });
-        assert_eq!(Progress::of(50, 200), Progress { percent: 25, bytes: 50 });
-        assert_eq!(Progress::of(300, 200), Progress { percent: 99, bytes: 300 });
-        assert_eq!(Progress::complete(300), Progress { percent: 100, bytes: 300 });
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigMapKeyRef, SecretKeyRef};
+use super::credentials::{ConfigMapKeyRef, SecretKeyRef};
 
 pub use driver::TlsMode;
 
@@ -20,7 +20,7 @@ pub struct Connect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("type(self) == int ? (self > 0 && self < 65536) : (string(self).matches('^[1-9][0-9]{0,4}$') && int(string(self)) < 65536)").message("port must be a number from 1 to 65535"))]
     pub port: Option<IntOrString>,
-    /// Transport security. Default: mode `verify-full` where `ca` is given, else `require`.
+    /// Transport security. Default: mode `verify-full` if `ca` is given, else `require`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }
@@ -88,6 +88,14 @@ pub struct TlsCaSource {
     pub config_map_key_ref: Option<ConfigMapKeyRef>,
 }
 
+impl TlsCaSource {
+    /// Where the PEM is, as [`env::from`](crate::env::from) has it.
+    pub fn from(&self) -> Option<String> {
+        let secret = self.secret_key_ref.as_ref().map(ToString::to_string);
+        secret.or_else(|| self.config_map_key_ref.as_ref().map(ToString::to_string))
+    }
+}
+
 /// The certificate by which the driver shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,4 +103,37 @@ pub struct ClientCertificate {
     /// Name of a Secret of type `kubernetes.io/tls` in the same namespace, with keys `tls.crt` and `tls.key`.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
+}
+
+impl ClientCertificate {
+    /// The key of its Secret with the certificate, in PEM.
+    pub fn certificate(&self) -> SecretKeyRef {
+        SecretKeyRef { name: self.secret_name.clone(), key: "tls.crt".to_owned() }
+    }
+
+    /// The key of its Secret with the private key, in PEM.
+    pub fn key(&self) -> SecretKeyRef {
+        SecretKeyRef { name: self.secret_name.clone(), key: "tls.key".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::credentials::{ConfigMapKeyRef, SecretKeyRef};
+    use super::*;
+
+    #[test]
+    fn where_a_pem_is_from_tells_a_secret_from_a_config_map() {
+        let (name, key) = ("configmap".to_owned(), "ca.crt".to_owned());
+        let secret = SecretKeyRef { name: name.clone(), key: key.clone() };
+        let map = ConfigMapKeyRef { name, key };
+        let from =
+            |secret_key_ref, config_map_key_ref| TlsCaSource { secret_key_ref, config_map_key_ref }.from();
+        assert_eq!(from(Some(secret), None).unwrap(), "configmap/ca.crt");
+        assert_eq!(from(None, Some(map)).unwrap(), "configmap/configmap/ca.crt");
+        assert_eq!(from(None, None), None);
+        let certificate = ClientCertificate { secret_name: "client".to_owned() };
+        assert_eq!(certificate.certificate().to_string(), "client/tls.crt");
+        assert_eq!(certificate.key().to_string(), "client/tls.key");
+    }
 }

@@ -74,6 +74,20 @@ pub struct ConfigMapKeyRef {
     pub key: String,
 }
 
+impl std::fmt::Display for SecretKeyRef {
+    /// As [`env::from`](crate::env::from) has it: `NAME/KEY`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name, self.key)
+    }
+}
+
+impl std::fmt::Display for ConfigMapKeyRef {
+    /// As [`env::from`](crate::env::from) has it: `configmap/NAME/KEY`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "configmap/{}/{}", self.name, self.key)
+    }
+}
+
 /// A key of a JSON secret in AWS Secrets Manager.
 ///
 /// The region is taken from the ARN. The driver's pod authenticates by web identity (IRSA) or by the

@@ -7,8 +7,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupTarget, Connect, Credentials, RestoreSource};
-use crate::Operation;
+use super::connect::Connect;
+use super::credentials::Credentials;
+use super::restore::RestoreSource;
+use super::target::BackupTarget;
+use crate::labels::FINALIZER;
+use crate::operation::Operation;
 
 /// A database and its login on a server that already runs somewhere.
 ///
@@ -65,6 +69,13 @@ use crate::Operation;
         priority = 1
     ),
     printcolumn(
+        name = "Deletion",
+        type_ = "string",
+        json_path = ".status.deletionPolicy",
+        description = "What becomes of the database when this object is deleted",
+        priority = 1
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
@@ -74,6 +85,8 @@ use crate::Operation;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)").message("name cannot be changed, set or removed later: create another Database"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.backupTo) || has(self.backupTo) || has(self.deletionPolicy)").message("backupTo cannot be taken away without a word: set deletionPolicy beside it to say what becomes of the database when this object is deleted; Retain leaves it on the server, Delete drops it without a backup"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.deletionPolicy) || has(self.deletionPolicy)").message("deletionPolicy cannot be taken away once it is said: set it to Retain, BackupThenDelete or Delete"))]
 pub struct DatabaseSpec {
     /// Name of the `Driver` object of the engine, such as `postgresql`. It cannot be changed.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
@@ -93,11 +106,10 @@ pub struct DatabaseSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "super::schema::free_form_object")]
     pub parameters: BTreeMap<String, serde_json::Value>,
-    /// What becomes of the database when this object is deleted. Default: `BackupThenDelete` where
-    /// `backupTo` is set, else `Delete`.
+    /// What becomes of the database when this object is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Where backups go.
+    /// Where backups go. It cannot be taken away without saying a `deletionPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_to: Option<BackupTarget>,
     /// A backup that the database is made from. It is not read again once the database is complete.
@@ -108,16 +120,9 @@ pub struct DatabaseSpec {
     pub secret_template: Option<SecretTemplate>,
 }
 
-impl DatabaseSpec {
-    /// The deletion policy in force: what `deletionPolicy` says, else the default.
-    pub fn deletion_policy(&self) -> DeletionPolicy {
-        let default =
-            if self.backup_to.is_some() { DeletionPolicy::BackupThenDelete } else { DeletionPolicy::Delete };
-        self.deletion_policy.unwrap_or(default)
-    }
-}
-
-/// What becomes of the database when its object is deleted.
+/// What becomes of the database when its object is deleted. `spec.deletionPolicy` says it; once said it cannot be taken
+/// away. Without a word there, `status.deletionPolicy` counts, which the first run has recorded: `BackupThenDelete` if
+/// `backupTo` was set, else `Retain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Drop it.
@@ -218,6 +223,15 @@ pub struct DatabaseStatus {
     /// Name of the database on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// The deletion policy in force. Only a word in `spec.deletionPolicy` changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// The cluster in the ownership mark on the server, as it was when the database was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// The final backup that this deletion has announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_backup: Option<FinalBackup>,
     /// The Secret with the login, after the Service Binding specification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
@@ -245,6 +259,17 @@ pub struct Binding {
     pub name: String,
 }
 
+/// A final backup: announced before its first byte, once the logins are locked out, and verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FinalBackup {
+    /// The attempt, which nobody can guess. Its folder is `NAMESPACE/NAME/final-UID-ATTEMPT` under the prefix.
+    pub attempt: String,
+    /// SHA-256 of its manifest as it was written, in hexadecimal digits, once it is verified. The drop believes no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
 /// The run that has claimed an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -269,7 +294,7 @@ impl Database {
 
     /// Whether our finalizer is set, so that something may exist on the server.
     pub fn is_guarded(&self) -> bool {
-        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::FINALIZER)
+        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
     }
 
     /// Whether somebody has asked for the deletion of this object.

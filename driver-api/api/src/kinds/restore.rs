@@ -5,7 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, S3Target, ValueSource};
+use super::credentials::ValueSource;
+use super::location::BackupLocation;
+use super::progress::Progress;
 
 /// Loads a backup into a Database of the same namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,17 +104,6 @@ pub struct RestoreSource {
     /// The private key, `AGE-SECRET-KEY-1…`, of a backup that is encrypted. It cannot be written down here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption_key: Option<ValueSource>,
-}
-
-/// Where a backup is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackupLocation {
-    /// The bucket, with the prefix that backups were written with.
-    pub s3: S3Target,
-    /// The folder of the backup's `manifest.json` under that prefix, such as `shop/orders/6f1c…`.
-    #[schemars(length(min = 1, max = 700), regex(pattern = "^[^/].*[^/]$"))]
-    pub path: String,
 }
 
 /// How far the work on a Restore got.

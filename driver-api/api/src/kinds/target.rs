@@ -3,7 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{TlsCaSource, ValueSource};
+use super::connect::TlsCaSource;
+use super::credentials::ValueSource;
 
 /// Where backups of the database go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -39,7 +40,7 @@ impl BackupTarget {
         })
     }
 
-    /// The keys to which backups are encrypted; none where they are not.
+    /// The keys to which backups are encrypted; none if they are not.
     pub fn recipients(&self) -> &[String] {
         self.encryption.as_ref().map_or(&[], |encryption| &encryption.recipients)
     }
@@ -50,20 +51,21 @@ impl BackupTarget {
 #[serde(rename_all = "camelCase")]
 pub struct S3Target {
     /// Region of the bucket, such as `eu-west-1`.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = super::patterns::REGION))]
     pub region: String,
     /// Name of the bucket. It must exist.
-    #[schemars(length(min = 3, max = 63))]
+    #[schemars(length(min = 3, max = 63), regex(pattern = super::patterns::BUCKET))]
+    #[x_kube(validation = Rule::new("!self.matches('^[0-9]+([.][0-9]+){3}$')").message("a bucket's name cannot be formatted as an IP address"))]
     pub bucket: String,
     /// Prefix of every key, such as `backups/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 512), regex(pattern = super::patterns::PREFIX))]
     pub prefix: Option<String>,
     /// URL of the store, such as `https://minio.example.com:9000`. Default: AWS, in the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512), regex(pattern = r"^https?://[^/?#\s]+/?$"))]
     pub endpoint: Option<String>,
-    /// Whether the bucket's name is in the path of a URL and not in its host name. Default: true where
+    /// Whether the bucket's name is in the path of a URL and not in its host name. Default: true if
     /// `endpoint` is set, else false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_style: Option<bool>,
@@ -71,7 +73,7 @@ pub struct S3Target {
     /// variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<S3Credentials>,
-    /// The authorities, in PEM, that sign the store's certificate, and those of AWS' login where `credentials`
+    /// The authorities, in PEM, that sign the store's certificate, and those of AWS' login if `credentials`
     /// is not set. Default: those that the public web trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<TlsCaSource>,
@@ -126,13 +128,14 @@ pub struct Encryption {
 #[serde(rename_all = "PascalCase")]
 pub struct S3TargetOriginalSpelling {
     /// Region of the bucket, such as `eu-west-1`.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = super::patterns::REGION))]
     pub region: String,
     /// Name of the bucket. It must exist.
-    #[schemars(length(min = 3, max = 63))]
+    #[schemars(length(min = 3, max = 63), regex(pattern = super::patterns::BUCKET))]
+    #[x_kube(validation = Rule::new("!self.matches('^[0-9]+([.][0-9]+){3}$')").message("a bucket's name cannot be formatted as an IP address"))]
     pub bucket: String,
     /// Prefix of every key, such as `backups/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 512), regex(pattern = super::patterns::PREFIX))]
     pub prefix: Option<String>,
 }

@@ -239,7 +239,13 @@ impl Driver for MemoryDriver {
         Ok(())
     }
 
-    async fn dump<S: Sink>(&self, _: &mut MemorySession, database: &Target, sink: &S) -> Result<Description> {
+    async fn dump<S: Sink>(
+        &self,
+        session: &mut MemorySession,
+        database: &Target,
+        sink: &S,
+    ) -> Result<Description> {
+        session.check_alive(&self.server.contents())?;
         let rows = self.stored(database)?.rows;
         let text = rows.iter().fold(String::new(), |text, row| text + row + "\n");
         sink.expect(u64::try_from(text.len()).unwrap_or(u64::MAX));
@@ -247,6 +253,8 @@ impl Driver for MemoryDriver {
         let mut writer = sink.open(info).await?;
         writer.write(Bytes::from(text)).await?;
         writer.finish(u64::try_from(rows.len()).ok()).await?;
+        // What was read without the lock may have been read beside another run.
+        session.check_alive(&self.server.contents())?;
         Ok(Description {
             server_version: "1.0".to_owned(),
             tool_version: "memory 1.0".to_owned(),
@@ -257,10 +265,11 @@ impl Driver for MemoryDriver {
 
     async fn check_load(
         &self,
-        _: &mut MemorySession,
+        session: &mut MemorySession,
         database: &Target,
         description: &Description,
     ) -> Result<Occupancy> {
+        session.check_alive(&self.server.contents())?;
         if description.server_version != "1.0" {
             return Err(DriverError::new(ErrorKind::Unsupported, "the dump is from a newer server"));
         }
@@ -269,7 +278,12 @@ impl Driver for MemoryDriver {
         Ok(if count == 0 { Occupancy::Empty } else { occupied() })
     }
 
-    async fn load<S: Source>(&self, _: &mut MemorySession, database: &Target, source: &S) -> Result<()> {
+    async fn load<S: Source>(
+        &self,
+        session: &mut MemorySession,
+        database: &Target,
+        source: &S,
+    ) -> Result<()> {
         let mut text = Vec::new();
         let mut reader = source.open(ROWS).await?;
         while let Some(chunk) = reader.read().await? {
@@ -277,6 +291,7 @@ impl Driver for MemoryDriver {
         }
         let text = String::from_utf8_lossy(&text).into_owned();
         let mut contents = self.server.contents();
+        session.check_alive(&contents)?;
         let stored = contents.databases.get_mut(&database.name).ok_or_else(|| missing(database))?;
         stored.rows = text.lines().map(str::to_owned).collect();
         let expected = source.streams().iter().find_map(|stream| stream.rows);
@@ -295,4 +310,42 @@ impl MemoryDriver {
 
 fn missing(database: &Target) -> DriverError {
     DriverError::new(ErrorKind::DatabaseMissing, format!("there is no database {}", database.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::server::{Login, ServerTls, TlsMode};
+    use crate::testkit::MemorySink;
+
+    /// A database with one row, and a session whose lock is lost.
+    async fn unlocked() -> (MemoryDriver, MemorySession, Target) {
+        let server = MemoryServer::default();
+        let driver = server.driver();
+        let target = Target::new("orders", Mark::new("c", "u"), MemoryDriver::MAX_USERNAME);
+        let admin = Login::new("admin", Secret::new("x"));
+        let address = Server::new("h", 1, ServerTls::new(TlsMode::Disable, None), admin);
+        let mut session = driver.connect(&address, &target).await.unwrap();
+        let login = Login::new(&target.active_login, Secret::new("y"));
+        let desired = Desired::new(MemoryParameters::default(), login);
+        driver.ensure_present(&mut session, &target, &desired).await.unwrap();
+        server.commit(&target, "one").unwrap();
+        (driver, session, target)
+    }
+
+    #[tokio::test]
+    async fn without_its_lock_a_session_neither_dumps_nor_loads() {
+        let (driver, mut session, target) = unlocked().await;
+        let sink = MemorySink::default();
+        let description = driver.dump(&mut session, &target, &sink).await.unwrap();
+        let dump = sink.complete(description.clone()).unwrap();
+        driver.server.end_sessions();
+        let ended = |error: DriverError| assert_eq!(error.kind(), ErrorKind::Unreachable);
+        ended(driver.dump(&mut session, &target, &MemorySink::default()).await.unwrap_err());
+        ended(driver.check_load(&mut session, &target, &description).await.unwrap_err());
+        driver.server.commit(&target, "two").unwrap();
+        ended(driver.load(&mut session, &target, &dump).await.unwrap_err());
+        assert_eq!(driver.server.database("orders").unwrap().rows, ["one", "two"]);
+    }
 }

@@ -1,37 +1,74 @@
 //! The operation `create`: makes the database, or repairs it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::Value;
 use tracing::info;
 
-use crate::Run;
 use crate::binding::BindingSecret;
-use crate::content;
-use crate::credentials;
 use crate::failure::{Failure, Result};
-use crate::operations::restore::load_anew;
-use crate::source::Found;
-use api::DatabasePhase;
-use api::Reason;
-use driver::{Desired, Driver, Login, Presence, Server, Target};
+use crate::given;
+use crate::loading::replace_by;
+use crate::present::{Asked, ensure, hand_out};
+use crate::run::Run;
+use crate::source::{SourceBackup, SourceLocation};
+use api::{DatabasePhase, Reason, RestoreSource};
+use driver::{Driver, Presence, Server, Target};
 
 /// Connects, and only then makes its first effect, which is the finalizer; stores the password, and only
-/// then uses it; believes only what it observes.
+/// then uses it; believes only what it observes. If nothing is to be done, it says so and no more.
 pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
-    let spec = run.record.live().spec.clone();
-    let parameters: D::Parameters = parse_parameters(spec.parameters)?;
-    let template = spec.secret_template.unwrap_or_default();
-    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
-    run.hide(&server.admin.password);
-    let target = run.target::<D>();
-    check_template::<D>(&server, &target, &template)?;
+    given::check(run)?;
+    let source = source_of(run).await?;
+    let mut asked = Asked::by::<D>(run).await?;
+    let (server, target) = (asked.server.clone(), asked.database.clone());
 
     let mut session = driver.connect(&server, &target).await?;
     let before = driver.observe(&mut session, &target, None).await?;
-    let database_exists = match &before {
+    check_before(run, &before, &server, &target)?;
+    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
+    if run.record.is_observed() && is_as_asked(driver, &mut session, run, &mut asked, &mut secret).await? {
+        info!(database = target.name, "everything is as it was");
+        return run.record.created(secret.name(), &target).await;
+    }
+
+    run.record.guard().await?;
+    let was_created = run.record.was_created();
+    let phase = if was_created { DatabasePhase::Created } else { DatabasePhase::Creating };
+    run.record.claim(phase, &server, &target).await?;
+
+    asked.set_password(secret.password().await?, run);
+    match source {
+        // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
+        Some((location, source)) if !secret.is_handed_out().await? => {
+            let found = SourceBackup::at(location?, &source, run).await?;
+            found.check_engine(D::TYPE)?;
+            found.verify().await?;
+            replace_by(driver, &mut session, &target, &mut asked.desired, &found, &Arc::default()).await?;
+            let loaded = driver.observe(&mut session, &target, None).await?;
+            ensure(driver, &mut session, &target, &asked.desired, &loaded).await?;
+        }
+        _ => ensure(driver, &mut session, &target, &asked.desired, &before).await?,
+    }
+    hand_out::<D>(run, &asked, &mut secret).await
+}
+
+/// Where the database is to be loaded from, if it was never complete; or why that is not known, which matters only if
+/// nothing is loaded yet. What the Job was given for it is looked at now.
+async fn source_of(run: &Run<'_>) -> Result<Option<(Result<SourceLocation>, RestoreSource)>> {
+    let Some(source) = run.record.live().spec.restore_from.clone() else { return Ok(None) };
+    if run.record.was_created() {
+        return Ok(None);
+    }
+    let location = SourceLocation::of(&source, run).await;
+    if let Ok(location) = &location {
+        location.check_given(&source, run)?;
+    }
+    Ok(Some((location, source)))
+}
+
+/// Fails if what is on the server is not ours to make or to repair, or got lost.
+fn check_before(run: &Run<'_>, before: &Presence, server: &Server, target: &Target) -> Result<()> {
+    let exists = match before {
         Presence::Absent => false,
         Presence::Ours { database, .. } => *database,
         Presence::Foreign { what } => {
@@ -43,8 +80,7 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
             ));
         }
     };
-    let was_created = run.record.was_created();
-    if was_created && !database_exists {
+    if run.record.was_created() && !exists {
         return Err(Failure::new(
             Reason::DatabaseMissing,
             format!(
@@ -53,82 +89,22 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
             ),
         ));
     }
-
-    if !database_exists {
-        run.check_begun_here(&server)?;
-    }
-
-    run.record.guard().await?;
-    let phase = if was_created { DatabasePhase::Created } else { DatabasePhase::Creating };
-    run.record.claim(phase, &server.to_string(), &target.name).await?;
-
-    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
-    let password = secret.password(run.record.status().binding.is_some()).await?;
-    run.hide(&password);
-    let mut desired = Desired::new(parameters, Login::new(&target.active_login, password));
-    match &spec.restore_from {
-        // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
-        Some(source) if !was_created && !secret.is_handed_out().await? => {
-            let found = Found::by(source, run).await?;
-            found.check_engine(D::TYPE)?;
-            found.verify().await?;
-            load_anew(driver, &mut session, &target, &mut desired, &found, &Arc::default()).await?;
-            let loaded = driver.observe(&mut session, &target, None).await?;
-            ensure(driver, &mut session, &target, &desired, &loaded).await?;
-        }
-        _ => ensure(driver, &mut session, &target, &desired, &before).await?,
-    }
-
-    let keys = content::standard_keys(D::TYPE, &server, &target.name, &desired.login);
-    let data = content::with_template(&keys, Some(&template))?;
-    secret.complete(data, template.labels, template.annotations).await?;
-    run.record.created(secret.name()).await
+    if exists { Ok(()) } else { run.check_begun_here(server) }
 }
 
-/// Acts where something differs from what is desired, and proves that nothing does any more.
-pub(crate) async fn ensure<D: Driver>(
+/// Whether the database, its login and its Secret are what the spec asks for. Nothing is written.
+async fn is_as_asked<D: Driver>(
     driver: &D,
     session: &mut D::Session,
-    target: &Target,
-    desired: &Desired<D::Parameters>,
-    before: &Presence,
-) -> Result<()> {
-    if matches!(before, Presence::Ours { .. }) {
-        match driver.observe(session, target, Some(desired)).await? {
-            Presence::Ours { database: true, differences } if differences.is_empty() => {
-                info!(database = target.name, "everything is as desired");
-                return Ok(());
-            }
-            Presence::Ours { differences, .. } => info!(database = target.name, ?differences, "repairing"),
-            Presence::Absent | Presence::Foreign { .. } => {}
-        }
+    run: &mut Run<'_>,
+    asked: &mut Asked<D::Parameters>,
+    secret: &mut BindingSecret,
+) -> Result<bool> {
+    let Some(password) = secret.stored_password().await? else { return Ok(false) };
+    asked.set_password(password, run);
+    if !secret.holds(&asked.content::<D>()?) {
+        return Ok(false);
     }
-    driver.ensure_present(session, target, desired).await?;
-    let after = driver.observe(session, target, Some(desired)).await?;
-    match after {
-        Presence::Ours { database: true, differences } if differences.is_empty() => {
-            info!(database = target.name, "made the database and its login");
-            Ok(())
-        }
-        Presence::Absent | Presence::Ours { .. } | Presence::Foreign { .. } => Err(Failure::new(
-            Reason::Internal,
-            format!(
-                "the driver reports success, and yet the server shows {after:?}: this is a defect of the driver"
-            ),
-        )),
-    }
-}
-
-pub(crate) fn parse_parameters<P: for<'de> Deserialize<'de>>(
-    parameters: BTreeMap<String, Value>,
-) -> Result<P> {
-    serde_json::from_value(Value::Object(parameters.into_iter().collect()))
-        .map_err(|error| Failure::new(Reason::Invalid, format!("spec.parameters: {error}")))
-}
-
-/// Renders the template before anything is made, so that one that does not render leaves nothing half done.
-fn check_template<D: Driver>(server: &Server, target: &Target, template: &api::SecretTemplate) -> Result<()> {
-    let login = Login::new(&target.active_login, driver::Secret::new("example"));
-    let keys = content::standard_keys(D::TYPE, server, &target.name, &login);
-    content::with_template(&keys, Some(template)).map(|_| ())
+    let seen = driver.observe(session, &asked.database, Some(&asked.desired)).await?;
+    Ok(matches!(seen, Presence::Ours { database: true, differences } if differences.is_empty()))
 }

@@ -1,18 +1,19 @@
-//! The operations that let an object go: `delete` and `release`.
+//! The operation `delete`: drops the database, or leaves it, and lets the object go.
 
 use tracing::{info, warn};
 
-use crate::Run;
 use crate::binding::BindingSecret;
 use crate::credentials;
 use crate::failure::{Failure, Result};
-use crate::operations::final_backup;
+use crate::final_backup;
+use crate::given;
+use crate::run::Run;
 use api::DatabasePhase;
 use api::Reason;
 use api::lifecycle::Intent;
 use driver::{Driver, Presence};
 
-/// Drops the database, or leaves it where the policy says so, and only then takes the finalizer off.
+/// Drops the database, or leaves it if the policy says so, and only then takes the finalizer off.
 ///
 /// It reads neither parameters nor template: an invalid spec must not keep an object from being deleted.
 pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
@@ -24,23 +25,24 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     if intent == Intent::Retain {
         return retain::<D>(run).await;
     }
-    let server = credentials::server(run.record.live(), run.assignment, D::DEFAULT_PORT).await?;
-    run.hide(&server.admin.password);
+    given::check(run)?;
+    let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
+    run.hidden.hide(&server.admin.password);
     let target = run.target::<D>();
     let mut session = driver.connect(&server, &target).await?;
     let before = driver.observe(&mut session, &target, None).await?;
     // Under the lock: a create that is still alive could hand the login out meanwhile.
     if intent == Intent::BackupThenDelete
         && may_hold_rows::<D>(run).await?
-        && let Err(error) = final_backup::check_exists(run).await
+        && let Err(error) = final_backup::check(run).await
     {
         return Err(back_up_again(run, &before, error).await?);
     }
     if !matches!(before, Presence::Ours { .. }) {
         run.check_begun_here(&server)?;
     }
-    run.record.claim(DatabasePhase::DeletionRequested, &server.to_string(), &target.name).await?;
-    run.record.advance(DatabasePhase::DeletionInProgress).await?;
+    run.record.claim(DatabasePhase::DeletionRequested, &server, &target).await?;
+    run.record.advance(DatabasePhase::DeletionInProgress, |_| {}).await?;
     match before {
         Presence::Ours { .. } => {
             driver.ensure_absent(&mut session, &target).await?;
@@ -77,7 +79,7 @@ async fn may_hold_rows<D: Driver>(run: &mut Run<'_>) -> Result<bool> {
     Ok(false)
 }
 
-/// Has a final backup that is not in the store any more made anew. Answers why the drop does not go on.
+/// Has a final backup that is not in the store any more made again. Answers why the drop does not go on.
 ///
 /// Only in the phase before the deletion is claimed: from then on nobody knows how much of the database is left.
 async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: Failure) -> Result<Failure> {
@@ -88,38 +90,27 @@ async fn back_up_again(run: &mut Run<'_>, before: &Presence, error: Failure) -> 
         return Ok(error);
     }
     warn!(error = error.chain(), "the final backup is lost, and the database is there still");
-    run.record.advance(DatabasePhase::BackupBeforeDeleteRequested).await?;
-    let message = "the final backup was lost after it was verified: it is made anew";
+    run.record.step_back().await?;
+    let message =
+        "the final backup was lost after it was verified, or is not the one that was: it is made again";
     Ok(Failure::new(Reason::Superseded, message).with_source(error))
 }
 
 /// Leaves the database where it is. The server is not asked: it may be gone for good.
 async fn retain<D: Driver>(run: &mut Run<'_>) -> Result<()> {
     let server = run.server_name::<D>();
-    let database = run.target::<D>().name;
-    run.record.claim(DatabasePhase::DeletionRequested, &server, &database).await?;
-    run.record.advance(DatabasePhase::DeletionInProgress).await?;
-    info!(database, server, "the database stays on the server, as spec.deletionPolicy says");
+    let target = run.target::<D>();
+    run.record.claim(DatabasePhase::DeletionRequested, &server, &target).await?;
+    run.record.advance(DatabasePhase::DeletionInProgress, |_| {}).await?;
+    info!(database = target.name, server, "the database stays on the server, as spec.deletionPolicy says");
     end(run, Intent::Retain).await
 }
 
 /// Lets the object go, and before it what waits for a final backup that its owner has given up.
 async fn end(run: &mut Run<'_>, intent: Intent) -> Result<()> {
-    run.record.advance(DatabasePhase::Deleted).await?;
+    run.record.advance(DatabasePhase::Deleted, |_| {}).await?;
     if intent != Intent::BackupThenDelete && run.record.was_created() {
         final_backup::give_up(run).await?;
     }
-    run.record.release().await
-}
-
-/// Lets an object go whose namespace is terminating: no Job can start there, and nothing on the server is
-/// touched.
-pub(crate) async fn release<D: Driver>(run: &mut Run<'_>) -> Result<()> {
-    let database = run.target::<D>().name;
-    info!(
-        database,
-        server = run.server_name::<D>(),
-        "the namespace is terminating: the database stays on the server"
-    );
-    run.record.release().await
+    run.record.let_go().await
 }

@@ -1,97 +1,96 @@
-//! What is written on a Backup besides its progress: its finalizer, and what becomes of what it stored.
+//! The record of a Backup: besides its progress, what becomes of what it stored; and the one Backup that is nobody's
+//! wish.
 
-use kube::api::{Patch, PatchParams};
+use std::collections::BTreeMap;
+
+use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
 use tracing::info;
 
-use super::database::kubernetes;
-use super::{CONFLICT_TRIES, Request, cannot, contended, is_wanted, now};
-use crate::failure::Result;
-use api::Reason;
-use api::{BACKUP_FINALIZER, Backup, BackupPhase, Conditions, READY, STALLED};
+use super::finalizer::Guarded;
+use super::request::{Common, Requested, Wanted, common};
+use super::{Kind, Record, now};
+use crate::failure::{Result, kubernetes};
+use api::lifecycle::backup_may_follow;
+use api::{
+    BACKUP_FINALIZER, Backup, BackupDeletionPolicy, BackupPhase, BackupSpec, BackupStatus, Conditions,
+    MANAGED_BY, MANAGED_BY_LABEL, READY, STALLED, UID_LABEL,
+};
 
-impl Request<Backup> {
-    /// Reads the live Backup, which somebody deletes. None where it is gone, or another one has its name.
-    pub(crate) async fn load_deleted(
+impl Kind for Backup {
+    type Phase = BackupPhase;
+    type Status = BackupStatus;
+    type Due = Wanted;
+
+    fn status(&self) -> Option<&BackupStatus> {
+        self.status.as_ref()
+    }
+
+    fn phase(status: &mut BackupStatus) -> &mut Option<BackupPhase> {
+        &mut status.phase
+    }
+
+    fn may_follow(from: Option<BackupPhase>, to: BackupPhase) -> bool {
+        backup_may_follow(from, to)
+    }
+
+    fn check(&self, due: &Wanted) -> Result<()> {
+        due.check(self)
+    }
+}
+
+impl Guarded for Backup {
+    const FINALIZER: &'static str = BACKUP_FINALIZER;
+
+    fn is_to_be_guarded(&self) -> bool {
+        self.deletes_what_is_stored()
+    }
+}
+
+impl Requested for Backup {
+    const COMPLETED: BackupPhase = BackupPhase::Completed;
+
+    fn common(status: &mut BackupStatus) -> Common<'_> {
+        common!(status)
+    }
+}
+
+impl Record<Backup> {
+    /// Makes the Backup `name`, which records the final backup of the Database `database` with that uid.
+    #[expect(clippy::disallowed_methods, reason = "this is the one Backup that a driver makes")]
+    pub(crate) async fn make(
         client: Client,
         namespace: &str,
         name: &str,
+        database: &str,
         uid: &str,
-    ) -> Result<Option<Self>> {
-        let api: Api<Backup> = Api::namespaced(client, namespace);
-        let found = api.get_opt(name).await;
-        let found = found.map_err(|error| kubernetes(&cannot::<Backup>("read", name), error))?;
-        Ok(found.filter(|live| is_wanted(live, Some(uid), true)).map(|live| Self {
-            api,
-            live,
-            deleted: true,
-        }))
-    }
-
-    /// Sets our finalizer, where what is stored is to be deleted with the object. From then on something may be.
-    pub(crate) async fn guard(&mut self) -> Result<()> {
-        for _ in 0..CONFLICT_TRIES {
-            if self.live.is_guarded() || !self.live.deletes_what_is_stored() {
-                return Ok(());
-            }
-            let mut finalizers = self.live.metadata.finalizers.clone().unwrap_or_default();
-            finalizers.push(BACKUP_FINALIZER.to_owned());
-            match self.swap_finalizers(&finalizers).await {
-                Ok(live) => {
-                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "guarded the Backup");
-                    self.live = live;
-                    return Ok(());
-                }
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.reload().await?,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(self.gone()),
-                Err(error) => {
-                    return Err(kubernetes(&cannot::<Backup>("set the finalizer on", self.name()), error));
-                }
-            }
-        }
-        Err(contended())
-    }
-
-    /// Takes our finalizer off, which is the last effect of its deletion.
-    pub(crate) async fn release(&mut self) -> Result<()> {
-        for _ in 0..CONFLICT_TRIES {
-            let all = self.live.metadata.finalizers.iter().flatten();
-            let rest: Vec<_> = all.filter(|name| *name != BACKUP_FINALIZER).cloned().collect();
-            match self.swap_finalizers(&rest).await {
-                Ok(_) => {
-                    info!(finalizer = BACKUP_FINALIZER, name = self.name(), "released the Backup");
-                    return Ok(());
-                }
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-                Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    if self.reload().await.is_err_and(|error| error.reason() == Reason::Superseded) {
-                        // It is gone, which is what was wanted.
-                        return Ok(());
-                    }
-                }
-                Err(error) => {
-                    return Err(kubernetes(&cannot::<Backup>("take the finalizer off", self.name()), error));
-                }
-            }
-        }
-        Err(contended())
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that writes this finalizer")]
-    async fn swap_finalizers(&self, finalizers: &[String]) -> kube::Result<Backup> {
-        let metadata = &self.live.metadata;
-        let patch = json!({"metadata": {
-            "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
-        }});
-        self.api.patch(self.name(), &PatchParams::default(), &Patch::Merge(&patch)).await
+    ) -> Result<Self> {
+        // By the uid, it is never taken for a wish of the next Database of that name.
+        let labels = [(MANAGED_BY_LABEL, MANAGED_BY), (UID_LABEL, uid)];
+        let backup = Backup {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value.to_owned())))),
+                ..ObjectMeta::default()
+            },
+            spec: BackupSpec {
+                database: database.to_owned(),
+                deletion_policy: Some(BackupDeletionPolicy::Retain),
+            },
+            status: None,
+        };
+        let api: Api<Backup> = Api::namespaced(client.clone(), namespace);
+        let made = api.create(&PostParams::default(), &backup).await;
+        let made = made.map_err(|error| kubernetes(&format!("cannot make the Backup {name}"), error))?;
+        info!(backup = name, "made the Backup that records the final backup");
+        Ok(Self::of(client, namespace, made, Wanted::Alive))
     }
 
     /// Says what becomes of what is stored.
     pub(crate) async fn deleting(&mut self, reason: &str, message: &str) -> Result<()> {
         let (now, generation) = (now(), self.generation());
         let phase = self.live.phase().unwrap_or(BackupPhase::Starting);
-        self.write(phase, |status| {
+        self.advance(phase, |status| {
             status.observed_generation = Some(generation);
             status.conditions.retain(|condition| condition.type_ != STALLED);
             status.conditions.set(READY, false, reason, message, generation, &now);

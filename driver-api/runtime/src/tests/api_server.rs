@@ -10,6 +10,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::effects::Effects;
 use super::objects::{Kind, Objects, conflict, failure, found, merge};
 
 /// What goes wrong at one request.
@@ -21,12 +22,18 @@ pub(super) enum Fault {
     KilledAfter,
     /// The request takes effect, and its answer is lost.
     AnswerLost,
+    /// The request takes effect, its answer is lost, and the API server is away until the run has ended.
+    GoesAway,
+    /// The API server is away from this request on until the run has ended.
+    IsAway,
     /// Somebody deletes the Database just before.
     Deleted,
     /// Somebody else writes the Database just before.
     Written,
     /// The owner changes the deletion policy to Retain just before.
     Retained,
+    /// Another run claims the Database for a Restore just before.
+    Overtaken,
     /// Somebody deletes all Backups and Restores just before.
     RequestsDeleted,
     /// Another run completes all Backups and Restores just before.
@@ -35,8 +42,15 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Those that leave what is wanted as it is.
-    pub(super) const ALL: [Self; 5] =
-        [Self::KilledBefore, Self::KilledAfter, Self::AnswerLost, Self::Deleted, Self::Written];
+    pub(super) const ALL: [Self; 7] = [
+        Self::KilledBefore,
+        Self::KilledAfter,
+        Self::AnswerLost,
+        Self::GoesAway,
+        Self::IsAway,
+        Self::Deleted,
+        Self::Written,
+    ];
 }
 
 /// The contents of the API server. Clones share them.
@@ -58,6 +72,9 @@ struct State {
     version: u64,
     requests: Vec<String>,
     fault: Option<(usize, Fault)>,
+    /// Whether an outage is under way.
+    away: bool,
+    effects: Effects,
 }
 
 impl ApiServer {
@@ -97,12 +114,14 @@ impl ApiServer {
         Arc::clone(&self.killed)
     }
 
-    /// Runs `work` until it ends, or until a fault kills it.
+    /// Runs `work` until it ends, or until a fault kills it. Then an outage is over.
     pub(super) async fn until_killed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
+        let done = tokio::select! {
             done = work => Some(done),
             () = self.killed.notified() => None,
-        }
+        };
+        self.state.lock().unwrap().away = false;
+        done
     }
 
     /// Lets nothing go wrong any more.
@@ -112,6 +131,11 @@ impl ApiServer {
 
     pub(super) fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
+    }
+
+    /// Notes what runs do from here on.
+    pub(super) fn note_effects(&self, effects: &Effects) {
+        self.state.lock().unwrap().effects = effects.clone();
     }
 
     pub(super) fn forget_requests(&self) {
@@ -136,6 +160,14 @@ impl ApiServer {
         state.touch(change);
     }
 
+    /// The owner has changed the spec.
+    pub(super) fn change(&self) {
+        self.edit(|database| {
+            let generation = database["metadata"]["generation"].as_i64().unwrap();
+            database["metadata"]["generation"] = json!(generation + 1);
+        });
+    }
+
     pub(super) fn delete(&self) {
         self.state.lock().unwrap().delete();
     }
@@ -152,7 +184,10 @@ impl ApiServer {
             if let Some(meanwhile) = &mut state.meanwhile {
                 meanwhile();
             }
-            state.fault.filter(|(at, _)| *at == index).map(|(_, fault)| fault)
+            let fault = state.fault.filter(|(at, _)| *at == index).map(|(_, fault)| fault);
+            let was_away = state.away;
+            state.away |= matches!(fault, Some(Fault::GoesAway | Fault::IsAway));
+            if was_away { Some(Fault::IsAway) } else { fault }
         };
         match fault {
             Some(Fault::KilledBefore) => self.kill().await,
@@ -166,16 +201,24 @@ impl ApiServer {
                 let generation = database["metadata"]["generation"].as_i64().unwrap();
                 database["metadata"]["generation"] = json!(generation + 1);
             }),
+            Some(Fault::Overtaken) => self.edit(|database| {
+                database["status"]["phase"] = json!("RestoreRequested");
+                database["status"]["activeOperation"] =
+                    json!({"operation": "restore", "job": "another", "restore": "theirs"});
+            }),
             Some(Fault::RequestsDeleted) => self.objects(Objects::delete_all),
             Some(Fault::RequestsCompleted) => self.objects(Objects::complete_all),
-            Some(Fault::KilledAfter | Fault::AnswerLost) | None => {}
+            Some(Fault::IsAway) => {
+                return response(StatusCode::SERVICE_UNAVAILABLE, &failure(503, "ServiceUnavailable"));
+            }
+            Some(Fault::KilledAfter | Fault::AnswerLost | Fault::GoesAway) | None => {}
         }
         let apply =
             parts.headers.get("content-type").is_some_and(|kind| kind == "application/apply-patch+yaml");
         let (code, answer) = self.state.lock().unwrap().handle(&parts.method, parts.uri.path(), body, apply);
         match fault {
             Some(Fault::KilledAfter) => self.kill().await,
-            Some(Fault::AnswerLost) => {
+            Some(Fault::AnswerLost | Fault::GoesAway) => {
                 return response(StatusCode::GATEWAY_TIMEOUT, &failure(504, "Timeout"));
             }
             _ => {}
@@ -215,7 +258,31 @@ impl State {
         }
     }
 
+    /// Answers a request of the runtime, and notes what has come of it.
     fn handle(&mut self, method: &Method, path: &str, body: Value, apply: bool) -> (StatusCode, Value) {
+        let before = self.subject(path);
+        let (code, answer) = self.answer(method, path, body, apply);
+        if code.is_success() || method == Method::GET {
+            let kind = super::objects::kind_in(path);
+            match method.as_str() {
+                "GET" => self.effects.note(format!("read {kind}")),
+                "POST" => self.effects.note(format!("make {kind}")),
+                _ if kind == "secret" => self.effects.note("write secret"),
+                _ => self.effects.changed(kind, &before.unwrap_or_default(), &answer),
+            }
+        }
+        (code, answer)
+    }
+
+    /// The object that a path is about.
+    fn subject(&self, path: &str) -> Option<Value> {
+        match Kind::in_path(path) {
+            Some((kind, name)) => self.objects.get(kind, name),
+            None => self.database.clone(),
+        }
+    }
+
+    fn answer(&mut self, method: &Method, path: &str, body: Value, apply: bool) -> (StatusCode, Value) {
         if let Some((kind, name)) = Kind::in_path(path) {
             return self.objects.handle(method, kind, name, path.ends_with("/status"), body);
         }
@@ -247,26 +314,25 @@ impl State {
     fn patch_database(&mut self, status: bool, body: &Value, apply: bool) -> (StatusCode, Value) {
         let Some(database) = &self.database else { return found(None) };
         let (sent, stored) = (&body["metadata"], &database["metadata"]);
+        if !status {
+            super::objects::assert_holds_finalizers_alone(body);
+        }
         if sent["uid"] != stored["uid"] {
             return conflict("Conflict");
         }
-        if apply {
-            if !stored["deletionTimestamp"].is_null() && !has_finalizers(database) {
-                return (StatusCode::UNPROCESSABLE_ENTITY, failure(422, "Invalid"));
-            }
+        assert!(!apply, "a Database is written by compare-and-swap");
+        if sent["resourceVersion"] != stored["resourceVersion"] {
+            return conflict("Conflict");
+        }
+        if status {
+            let change = body["status"].clone();
+            self.touch(|database| merge(&mut database["status"], &change));
+        } else {
+            let more = sent["finalizers"].as_array().map_or(0, Vec::len)
+                > stored["finalizers"].as_array().map_or(0, Vec::len);
+            assert!(!more || stored["deletionTimestamp"].is_null(), "a finalizer on what is being deleted");
             let finalizers = sent["finalizers"].clone();
             self.touch(|database| database["metadata"]["finalizers"] = finalizers);
-        } else {
-            if sent["resourceVersion"] != stored["resourceVersion"] {
-                return conflict("Conflict");
-            }
-            if status {
-                let change = body["status"].clone();
-                self.touch(|database| merge(&mut database["status"], &change));
-            } else {
-                let finalizers = sent["finalizers"].clone();
-                self.touch(|database| database["metadata"]["finalizers"] = finalizers);
-            }
         }
         let answer = self.database.clone().unwrap();
         if !answer["metadata"]["deletionTimestamp"].is_null() && !has_finalizers(&answer) {

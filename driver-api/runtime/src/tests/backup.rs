@@ -6,7 +6,7 @@ use super::api_server::Fault;
 use super::assert_failed;
 use super::objects::Kind;
 use super::operator::settle;
-use super::stored::{FINAL, Stored};
+use super::stored::Stored;
 use crate::outcome::Outcome;
 use api::Operation;
 use api::Reason;
@@ -60,7 +60,7 @@ async fn a_backup_whose_manifest_exists_is_adopted_without_a_second_dump() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_encrypted_to_others_than_the_spec_names_is_made_anew() {
+async fn a_backup_that_is_encrypted_to_others_than_the_spec_names_is_made_again() {
     let [one, two] = [(), ()].map(|()| age::x25519::Identity::generate().to_public().to_string());
     for (before, after) in [(vec![], vec![&one]), (vec![&one], vec![&one, &two]), (vec![&one], vec![])] {
         let stored = Stored::alone(&["one"]).await;
@@ -166,9 +166,8 @@ async fn a_database_that_is_deleted_during_its_backup_has_it_finished_first() {
     assert_eq!(stored.rows().unwrap(), ["one"], "the final backup is still due");
     settle(&stored.world).await;
     assert_eq!((stored.world.api.database(), stored.rows()), (None, None));
-    for location in [location.as_str(), FINAL] {
-        assert_eq!(stored.dumped(location).await.unwrap(), ["one"]);
-    }
+    assert_eq!(stored.dumped(&location).await.unwrap(), ["one"]);
+    assert_eq!(stored.dumped_final().await.unwrap(), ["one"]);
 }
 
 #[tokio::test]
@@ -223,4 +222,62 @@ async fn a_run_that_comes_late_says_nothing_against_a_backup_that_is_complete() 
         assert_eq!(stored.ready(Kind::Backup, "nightly").0, "True", "at request {index}");
         assert_in_service(&stored);
     }
+}
+
+#[tokio::test]
+async fn a_backup_that_another_run_overtakes_is_tried_again_soon_and_is_not_stalled() {
+    // Another operation has claimed the Database before the run, and while it connects.
+    for index in [0, 2] {
+        let stored = Stored::alone(&["one"]).await;
+        stored.ask_backup("nightly");
+        stored.world.api.fault_at(index, Fault::Overtaken);
+        let outcome = stored.world.run(Operation::Backup).await;
+        assert_failed(&outcome, Reason::Superseded);
+        assert_eq!(outcome.code(), 75, "at request {index}");
+        let conditions = stored.status(Kind::Backup, "nightly")["conditions"].clone();
+        let all = conditions.as_array().cloned().unwrap_or_default();
+        assert!(all.iter().all(|condition| condition["type"] != "Stalled"), "{all:?}");
+        // Nor is the other run's claim taken off.
+        let active = stored.world.api.database().unwrap()["status"]["activeOperation"].clone();
+        assert_eq!(active["job"], "another", "at request {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_spec_between_job_and_run_does_not_keep_a_backup_from_being_written() {
+    let stored = Stored::alone(&["one"]).await;
+    let location = stored.ask_backup("nightly");
+    let assignment = stored.world.assignment(Operation::Backup);
+    stored.world.api.edit(|database| database["spec"]["parameters"] = json!({"comment": "changed"}));
+    stored.world.api.change();
+    let outcome = super::perform(&stored.server().driver(), stored.world.api.client(), &assignment).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(stored.dumped(&location).await.unwrap(), ["one"]);
+    // Whether the database is what the spec asks for now, another run has to say.
+    assert_eq!(stored.world.api.database().unwrap()["status"]["observedGeneration"], 1);
+}
+
+#[tokio::test]
+async fn a_place_that_would_lead_elsewhere_is_refused_before_anybody_is_asked() {
+    for (field, value) in
+        [("region", "x.evil.example/"), ("bucket", "../other"), ("prefix", "team-a/../team-b")]
+    {
+        let stored = Stored::alone(&["one"]).await;
+        // The API server refuses it by now; this object is older than its patterns.
+        stored.world.api.edit(|database| database["spec"]["backupTo"]["s3"][field] = json!(value));
+        stored.ask_backup("nightly");
+        stored.forget_requests();
+        assert_failed(&stored.world.run(Operation::Backup).await, Reason::Invalid);
+        let (_, reason, message) = stored.ready(Kind::Backup, "nightly");
+        assert_eq!(reason, "Invalid");
+        assert!(message.contains(&format!("s3.{field}")) && message.contains(value), "{message}");
+        assert_eq!(stored.asked(), Vec::<String>::new(), "{field}");
+        assert_in_service(&stored);
+    }
+    let stored = Stored::alone(&["one"]).await;
+    let from = json!({"location": {"s3": stored.s3, "path": "shop/../../other"}});
+    let spec = json!({"database": "orders", "from": from, "overwrite": true});
+    stored.world.api.objects(|objects| objects.make(Kind::Restore, "back", &spec));
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::Invalid);
+    assert_eq!((stored.asked(), stored.rows().unwrap()), (Vec::new(), vec!["one".to_owned()]));
 }

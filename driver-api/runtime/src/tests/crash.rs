@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::api_server::Fault;
-use super::objects::Kind;
+use super::objects::{Kind, Objects};
 use super::operator::{runs_to_rest, settle};
-use super::stored::{FINAL, StoreFault, Stored};
+use super::stored::{StoreFault, Stored};
 use crate::outcome::Outcome;
 use api::Operation;
 use store::testing::bucket;
@@ -15,10 +15,12 @@ use store::testing::bucket;
 /// Name of the Backup that records the final backup.
 const RECORD: &str = "orders-final-";
 
-const API_FAULTS: [Fault; 6] = [
+const API_FAULTS: [Fault; 8] = [
     Fault::KilledBefore,
     Fault::KilledAfter,
     Fault::AnswerLost,
+    Fault::GoesAway,
+    Fault::IsAway,
     Fault::Written,
     Fault::Deleted,
     Fault::RequestsDeleted,
@@ -119,13 +121,38 @@ impl Application {
 /// The Database is gone, and so is all that was on the server; the final backup holds exactly `rows`.
 async fn assert_saved_and_dropped(stored: &Stored, rows: &[String], case: &str) {
     assert_eq!((stored.world.api.database(), stored.world.server.counts()), (None, (0, 0)), "{case}");
-    assert_eq!(stored.dumped(FINAL).await.as_deref(), Some(rows), "{case}");
+    assert_eq!(stored.dumped_final().await.as_deref(), Some(rows), "{case}");
+}
+
+/// What a person or `kubectl wait` looks at: all that is done is Ready, and nothing is Stalled.
+pub(super) fn assert_said_well(stored: &Stored, case: &str) {
+    let requests = |kind| stored.world.api.objects(|objects: &mut Objects| objects.all(kind));
+    let all = [Kind::Backup, Kind::Restore].into_iter().flat_map(requests).chain(stored.world.api.database());
+    for object in all {
+        let (name, status) = (object["metadata"]["name"].clone(), &object["status"]);
+        let condition = |kind: &str| {
+            let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.into_iter().find(|condition| condition["type"] == kind)
+        };
+        let case = format!("{case}: {} {name}: {status}", object["kind"]);
+        let done = if object["kind"] == "Database" { "Created" } else { "Completed" };
+        assert_eq!(status["phase"], done, "{case}");
+        let ready = condition("Ready").unwrap_or_default();
+        assert_eq!((&ready["status"], &ready["reason"]), (&json!("True"), &json!(done)), "{case}");
+        assert_eq!(condition("Stalled"), None, "{case}");
+        assert_eq!(status["observedGeneration"], object["metadata"]["generation"], "{case}");
+        assert_eq!(ready["observedGeneration"], object["metadata"]["generation"], "{case}");
+    }
 }
 
 fn assert_in_service(stored: &Stored, case: &str) {
+    assert_said_well(stored, case);
     assert_eq!(stored.world.phase().as_deref(), Some("Created"), "{case}");
     assert!(stored.world.api.database().unwrap()["status"]["activeOperation"].is_null(), "{case}");
     assert!(stored.world.login_works(), "{case}");
+    let key = |key: &str| stored.world.secret(key).unwrap_or_else(|| panic!("{case}: no key {key}"));
+    assert!(key("uri").contains(&key("password")), "{case}");
+    assert_eq!(key("sslmode"), "require", "{case}");
 }
 
 #[tokio::test]
@@ -235,6 +262,7 @@ async fn a_final_backup_and_the_drop_end_right_after_a_fault_at_every_request() 
         assert!(rows.len() > 2, "no application was at work");
         assert_saved_and_dropped(&stored, &rows, &case).await;
         assert_eq!(stored.keys().await.len(), 2, "{case}");
+        assert_said_well(&stored, &case);
         let records = stored.world.api.objects(|objects| objects.all(Kind::Backup));
         let completed = |record: &serde_json::Value| {
             assert!(record["metadata"]["name"].as_str().unwrap().starts_with(RECORD));
@@ -279,7 +307,7 @@ async fn a_restore_ends_right_after_a_fault_at_every_request() {
         let after = application.with(&["one", "two"], true);
         stored.keys().await;
         if point.deletes() {
-            let saved = stored.dumped(FINAL).await.unwrap();
+            let saved = stored.dumped_final().await.unwrap();
             assert_saved_and_dropped(
                 &stored,
                 if saved.contains(&"new".to_owned()) { &before } else { &after },
@@ -323,7 +351,7 @@ async fn a_create_from_a_backup_ends_right_after_a_fault_at_every_request() {
         assert!(rests, "{case}: {:?}", stored.world.api.database());
         if point.deletes() {
             assert_eq!((stored.world.api.database(), stored.world.server.counts()), (None, (0, 0)), "{case}");
-            let saved = stored.dumped(FINAL).await;
+            let saved = stored.dumped_final().await;
             assert!(saved.is_none_or(|rows| rows == ["one", "two"]), "{case}");
             return;
         }

@@ -19,7 +19,7 @@ async fn create_costs_six_requests_in_the_order_that_survives_a_crash() {
             "PATCH database finalizers [\"db.isotoma.com/database\"]",
             "PATCH database status Creating",
             "POST secret password",
-            "PATCH secret database,host,password,port,provider,type,uri,username",
+            "PATCH secret database,host,password,port,provider,sslmode,type,uri,username",
             "PATCH database status Created",
         ]
     );

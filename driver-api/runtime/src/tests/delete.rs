@@ -1,4 +1,4 @@
-//! What `delete` and `release` promise.
+//! What `delete` promises.
 
 use serde_json::json;
 
@@ -35,9 +35,7 @@ async fn without_a_deletion_timestamp_nothing_is_dropped() {
         ["Created", "BackupBeforeDeleteCompleted", "DeletionRequested", "DeletionInProgress", "Deleted"]
     {
         world.api.edit(|database| database["status"]["phase"] = json!(phase));
-        for operation in [Operation::Delete, Operation::Release] {
-            assert_failed(&world.run(operation).await, Reason::Superseded);
-        }
+        assert_failed(&world.run(Operation::Delete).await, Reason::Superseded);
         assert_eq!(world.server.counts(), (1, 1), "dropped in phase {phase}");
     }
 }
@@ -180,14 +178,6 @@ async fn what_is_foreign_survives_the_deletion_of_an_object_of_its_name() {
     assert_eq!(world.run(Operation::Delete).await, Outcome::Done);
     assert_eq!(world.server.database("orders").unwrap().rows, ["theirs"]);
     assert_eq!(world.api.database(), None);
-}
-
-#[tokio::test]
-async fn release_lets_the_object_go_and_touches_no_server() {
-    let world = World::created().await;
-    world.api.delete();
-    assert_eq!(world.run(Operation::Release).await, Outcome::Done);
-    assert_eq!((world.api.database(), world.server.counts()), (None, (1, 1)));
 }
 
 #[tokio::test]

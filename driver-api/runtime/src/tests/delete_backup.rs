@@ -1,4 +1,4 @@
-//! What `delete-backup` promises, and the release of a Backup.
+//! What `delete-backup` promises.
 
 use serde_json::{Value, json};
 
@@ -229,19 +229,6 @@ async fn a_store_that_cannot_be_asked_is_told_and_repairing_it_is_enough() {
         let expected = if field == "bucket" { expected } else { "there-is-none" };
         assert_refused(&stored, Reason::BucketMissing, expected).await;
     }
-}
-
-#[tokio::test]
-async fn a_release_takes_the_finalizer_off_and_touches_nothing_else() {
-    let stored = backed_up().await;
-    delete(&stored);
-    let name = RequestName { name: "nightly".to_owned(), uid: "backup-1".to_owned() };
-    let run = Assignment { request: Some(name), ..stored.world.assignment(Operation::Release) };
-    let outcome = super::perform(&stored.server().driver(), stored.world.api.client(), &run).await;
-    assert_eq!(outcome, Outcome::Done);
-    assert_eq!(stored.world.api.requests(), ["GET backup", "PATCH backup finalizers []"]);
-    assert_eq!((nightly(&stored), stored.keys().await.len()), (None, 2));
-    assert!(stored.world.api.database().is_some());
 }
 
 #[tokio::test]

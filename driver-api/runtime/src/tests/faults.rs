@@ -24,6 +24,8 @@ async fn create_ends_right_after_a_fault_at_every_request() {
             if world.api.database().is_some() {
                 assert_eq!(world.server.counts(), (1, 1), "{case}");
                 assert!(world.login_works(), "{case}");
+                assert_eq!(world.condition("Ready").unwrap().0, "True", "{case}");
+                assert_eq!(world.condition("Stalled"), None, "{case}");
             } else {
                 // Somebody deleted it meanwhile: nothing is left anywhere.
                 assert_eq!((fault, world.server.counts()), (Fault::Deleted, (0, 0)), "{case}");

@@ -1,24 +1,34 @@
 //! The runtime against an API server and a database server in memory, with a fault at every request.
 
+mod announced;
+mod answers;
 mod api_server;
 mod backup;
+mod backup_before_delete;
 mod crash;
 mod crash_large;
 mod create;
 mod delete;
 mod delete_backup;
+mod effects;
 mod faults;
-mod final_backup;
+
+mod given;
 mod half_way;
 mod objects;
 mod operator;
+mod policy;
+mod protocol;
+mod release;
 mod restore;
+mod resync;
 mod stored;
 
 use serde_json::{Value, json};
 
 use self::api_server::ApiServer;
 use super::env::Assignment;
+use super::injected::Injected;
 use super::outcome::Outcome;
 use super::perform;
 use api::Operation;
@@ -39,11 +49,13 @@ impl World {
         Self::with(&json!({}))
     }
 
-    /// A Database whose spec has those fields besides the usual ones.
+    /// A Database whose spec has those fields besides the usual ones. Without another word it is dropped when it is
+    /// deleted.
     fn with(fields: &Value) -> Self {
         let mut spec = json!({
             "driver": "memory", "name": "orders", "connect": {"host": "db.example.com"},
             "credentials": {"username": {"value": "admin"}, "password": {"value": ADMIN_PASSWORD}},
+            "deletionPolicy": "Delete",
         });
         for (name, value) in fields.as_object().unwrap() {
             spec[name] = value.clone();
@@ -60,26 +72,18 @@ impl World {
     fn assignment(&self, operation: Operation) -> Assignment {
         let run = self.runs.get() + 1;
         self.runs.set(run);
-        let generation =
-            self.api.database().map_or(1, |database| database["metadata"]["generation"].as_i64().unwrap());
+        let metadata = self.api.database().map(|database| database["metadata"].clone()).unwrap_or_default();
+        let generation = metadata["generation"].as_i64().unwrap_or(1);
         Assignment {
             database: "orders".to_owned(),
             namespace: "shop".to_owned(),
             operation,
-            uid: "u-1".to_owned(),
+            uid: metadata["uid"].as_str().unwrap_or("u-1").to_owned(),
             generation,
             job: format!("dbo-{operation}-{generation}-{run}"),
             cluster_id: "c-1".to_owned(),
-            admin_username: None,
-            admin_password: None,
-            tls_ca: None,
-            tls_certificate: None,
-            tls_key: None,
             request: operator::next_request(self, operation),
-            s3_access_key_id: None,
-            s3_secret_access_key: None,
-            s3_session_token: None,
-            decryption_key: None,
+            injected: Injected::default(),
         }
     }
 
@@ -129,7 +133,7 @@ impl World {
 /// Asserts that a run failed for that reason.
 fn assert_failed(outcome: &Outcome, expected: Reason) -> &str {
     match outcome {
-        Outcome::Failed { reason, message } if *reason == expected => message,
+        Outcome::Failed { reason, message, .. } if *reason == expected => message,
         other => panic!("expected a failure for {expected:?}, got {other:?}"),
     }
 }

@@ -166,6 +166,9 @@ impl Objects {
                         return conflict("Conflict");
                     }
                 }
+                if !status {
+                    assert_holds_finalizers_alone(&body);
+                }
                 let (was, will) = (&stored["metadata"], &body["metadata"]["finalizers"]);
                 let more =
                     will.as_array().map_or(0, Vec::len) > was["finalizers"].as_array().map_or(0, Vec::len);
@@ -186,6 +189,14 @@ impl Objects {
     }
 }
 
+/// A patch that sets or takes off a finalizer says for which object it is, and nothing else: an admission policy lets
+/// nothing else through.
+pub(super) fn assert_holds_finalizers_alone(body: &Value) {
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(body), ["metadata"], "{body}");
+    assert_eq!(names(&body["metadata"]), ["finalizers", "resourceVersion", "uid"], "{body}");
+}
+
 /// JSON merge patch, RFC 7386.
 pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {
@@ -204,10 +215,15 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// What kind of object a path is about.
+pub(super) fn kind_in(path: &str) -> &'static str {
+    let request = Kind::in_path(path).map(|(kind, _)| kind.as_str());
+    request.unwrap_or_else(|| if path.contains("/secrets") { "secret" } else { "database" })
+}
+
 /// One line for one request: what a reader needs to see the order of effects.
 pub(super) fn describe(method: &Method, path: &str, body: &Value) -> String {
-    let request = Kind::in_path(path).map(|(kind, _)| kind.as_str());
-    let kind = request.unwrap_or_else(|| if path.contains("/secrets") { "secret" } else { "database" });
+    let (request, kind) = (Kind::in_path(path), kind_in(path));
     let detail = if path.ends_with("/status") {
         format!(" status {}", body["status"]["phase"].as_str().unwrap_or_default())
     } else if kind == "secret" && body.is_object() {

@@ -6,51 +6,30 @@ use super::World;
 use super::objects::{Kind, Objects};
 use crate::env::RequestName;
 use crate::outcome::Outcome;
-use api::Operation;
-use api::lifecycle::{Intent, permits};
-use api::{Database, DatabasePhase};
+use api::lifecycle::{self, Intent, Needed, begun, permits};
+use api::{Conditions, Database, Operation, READY};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// What the operator would launch for the objects as they are.
 pub(super) fn needed(world: &World) -> Option<Operation> {
-    use DatabasePhase as P;
     let database: Database = serde_json::from_value(world.api.database()?).unwrap();
     let (phase, intent) = (database.phase(), Intent::of(&database));
-    let was_created = database.status.as_ref().is_some_and(|status| status.created_at.is_some());
-    let deletion = match intent {
-        Intent::BackupThenDelete => Operation::BackupBeforeDelete,
-        Intent::Keep | Intent::Delete | Intent::Retain => Operation::Delete,
-    };
-    let operation = match (phase, intent) {
-        (None | Some(P::Creating), Intent::Keep) => Operation::Create,
-        (None | Some(P::Creating), _) => {
-            if was_created {
-                deletion
-            } else {
-                Operation::Delete
-            }
+    let status = database.status.clone().unwrap_or_default();
+    let was_created = status.created_at.is_some();
+    let is_about_it = |ready: &Condition| ready.observed_generation == database.metadata.generation;
+    let current = Conditions::get(&status.conditions, READY)
+        .is_some_and(|ready| ready.status == "True" && is_about_it(ready));
+    let waits = |operation: &Operation| pending(world, *operation).next().is_some();
+    let asked = begun(phase).or_else(|| [Operation::Backup, Operation::Restore].into_iter().find(waits));
+    match lifecycle::needed(phase, intent, current, database.is_guarded(), was_created, asked) {
+        Needed::Nothing => None,
+        Needed::Run(operation) => {
+            let case = format!("{operation} in {phase:?} with {intent:?}");
+            assert!(permits(operation, phase, intent, was_created), "{case}");
+            Some(operation)
         }
-        (Some(P::Created), Intent::Keep) => {
-            let waits = |operation| pending(world, operation).next().is_some();
-            [Operation::Backup, Operation::Restore].into_iter().find(|operation| waits(*operation))?
-        }
-        (Some(P::BackupRequested | P::BackupInProgress | P::BackupCompleted), _) => Operation::Backup,
-        (Some(P::RestoreRequested | P::RestoreCompleted), Intent::Keep)
-        | (Some(P::RestoreInProgress), Intent::Keep | Intent::BackupThenDelete) => Operation::Restore,
-        (
-            Some(
-                P::Created
-                | P::RestoreRequested
-                | P::RestoreInProgress
-                | P::RestoreCompleted
-                | P::BackupBeforeDeleteRequested
-                | P::BackupBeforeDeleteInProgress,
-            ),
-            _,
-        ) => deletion,
-        _ => Operation::Delete,
-    };
-    assert!(permits(operation, phase, intent, was_created), "{operation} in {phase:?} with {intent:?}");
-    Some(operation)
+        Needed::Contradiction => panic!("phase {phase:?} contradicts {intent:?}"),
+    }
 }
 
 /// The Backup or Restore that a Job of that operation would be given.

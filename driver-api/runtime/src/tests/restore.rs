@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::announced::forge;
 use super::api_server::Fault;
 use super::assert_failed;
 use super::objects::Kind;
@@ -10,7 +11,7 @@ use super::stored::Stored;
 use crate::outcome::Outcome;
 use api::Operation;
 use api::Reason;
-use store::testing::bucket;
+use store::testing::{bucket, store};
 
 /// A Database with a Backup `nightly` of its rows one and two, and the row that came after.
 async fn backed_up() -> Stored {
@@ -53,14 +54,15 @@ async fn a_restore_reads_all_before_it_gives_anything_up_and_lets_the_login_in_l
         [
             "GET database",
             "GET restore",
-            "GET secret",
             "PATCH restore status Starting",
             "GET backup",
             "PATCH database status RestoreRequested",
+            "GET secret",
             "PATCH restore status Restoring",
             "PATCH database status RestoreInProgress",
             "PATCH restore status Completed",
             "PATCH database status RestoreCompleted",
+            "PATCH secret database,host,password,port,provider,sslmode,type,uri,username",
             "PATCH database status Created",
         ]
     );
@@ -68,6 +70,39 @@ async fn a_restore_reads_all_before_it_gives_anything_up_and_lets_the_login_in_l
     assert_eq!(stored.world.secret("password"), password, "applications keep their login");
     assert_eq!(stored.ready(Kind::Restore, "back").0, "True");
     assert_eq!(stored.world.condition("Ready").unwrap().0, "True");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_is_whole_after_a_restore_or_is_not_made_at_all() {
+    let is_whole = |stored: &Stored| {
+        assert!(stored.world.login_works());
+        assert!(stored.world.secret("uri").unwrap().contains(&stored.world.secret("password").unwrap()));
+        assert_eq!(stored.world.phase().unwrap(), "Created");
+    };
+    let stored = overwriting().await;
+    stored.world.api.set_secret(None);
+    assert_eq!(stored.world.run(Operation::Restore).await, Outcome::Done);
+    is_whole(&stored);
+
+    // One that gives nothing up makes no password that works nowhere.
+    let stored = backed_up().await;
+    stored.ask_restore("back", "nightly", false);
+    stored.world.api.set_secret(None);
+    assert_failed(&stored.world.run(Operation::Restore).await, Reason::NotEmpty);
+    assert_eq!(stored.world.api.secret(), None);
+
+    // One that steps back after it has locked the login out.
+    let stored = Stored::alone(&[]).await;
+    stored.ask_backup("nightly");
+    settle(&stored.world).await;
+    stored.ask_restore("back", "nightly", false);
+    stored.killed_at(5, Operation::Restore).await;
+    assert_eq!(stored.world.phase().unwrap(), "RestoreRequested");
+    assert!(!stored.world.login_works());
+    stored.world.api.set_secret(None);
+    stored.world.api.objects(|objects| objects.delete(Kind::Restore, "back"));
+    settle(&stored.world).await;
+    is_whole(&stored);
 }
 
 #[tokio::test]
@@ -82,7 +117,7 @@ async fn what_is_not_empty_is_not_given_up_unasked() {
 
 #[tokio::test]
 async fn a_row_that_comes_between_the_look_and_the_drop_is_not_given_up_unasked() {
-    for index in 3..8 {
+    for index in 2..8 {
         let stored = Stored::alone(&[]).await;
         let source = backed_up().await;
         let from = source.status(Kind::Backup, "nightly")["location"].clone();
@@ -91,8 +126,8 @@ async fn a_row_that_comes_between_the_look_and_the_drop_is_not_given_up_unasked(
         let (server, mut request) = (stored.server(), 0);
         stored.world.api.meanwhile(move || {
             if request == index {
-                // From the fifth request on it is locked out.
-                assert_eq!(server.commit(&Stored::target(), "late").is_ok(), index < 5);
+                // Once the Database is claimed it is locked out.
+                assert_eq!(server.commit(&Stored::target(), "late").is_ok(), index < 4);
             }
             request += 1;
         });
@@ -100,7 +135,7 @@ async fn a_row_that_comes_between_the_look_and_the_drop_is_not_given_up_unasked(
         let rows = stored.rows().unwrap();
         assert!(stored.world.login_works());
         assert_eq!(stored.world.phase().unwrap(), "Created");
-        if index < 5 {
+        if index < 4 {
             assert_failed(&outcome, Reason::NotEmpty);
             assert_eq!(rows, ["late"], "at request {index}");
         } else {
@@ -148,6 +183,18 @@ fn with(pointer: &'static str, value: Value) -> impl FnOnce(Vec<u8>) -> Option<V
     }
 }
 
+/// A Restore of a backup whose manifest somebody has changed, and whose Backup calls just that one its own.
+async fn of_a_changed_backup(pointer: &'static str, value: Value) -> Stored {
+    let stored = overwriting().await;
+    stored.tamper("manifest.json", with(pointer, value)).await;
+    let checksum = driver::names::sha256(&stored.content("manifest.json").await);
+    stored.world.api.objects(|objects| {
+        objects.edit(Kind::Backup, "nightly", |backup| backup["status"]["checksum"] = json!(checksum));
+    });
+    stored.forget_requests();
+    stored
+}
+
 #[tokio::test]
 async fn a_backup_that_cannot_be_loaded_changes_nothing_on_the_server() {
     let stored = overwriting().await;
@@ -156,14 +203,12 @@ async fn a_backup_that_cannot_be_loaded_changes_nothing_on_the_server() {
     assert_eq!(stored.ready(Kind::Restore, "back").1, "BackupDamaged");
     assert_untouched(&stored);
 
-    let stored = overwriting().await;
-    stored.tamper("manifest.json", with("/backup/driver", json!("mysql"))).await;
+    let stored = of_a_changed_backup("/backup/driver", json!("mysql")).await;
     let outcome = stored.world.run(Operation::Restore).await;
     assert!(assert_failed(&outcome, Reason::Unsupported).contains("is one of mysql"));
     assert_untouched(&stored);
 
-    let stored = overwriting().await;
-    stored.tamper("manifest.json", with("/description/serverVersion", json!("2.0"))).await;
+    let stored = of_a_changed_backup("/description/serverVersion", json!("2.0")).await;
     let outcome = stored.world.run(Operation::Restore).await;
     assert!(assert_failed(&outcome, Reason::Unsupported).contains("newer server"));
     assert_untouched(&stored);
@@ -172,6 +217,67 @@ async fn a_backup_that_cannot_be_loaded_changes_nothing_on_the_server() {
     stored.tamper("manifest.json", |_| None).await;
     assert_failed(&stored.world.run(Operation::Restore).await, Reason::BackupMissing);
     assert_untouched(&stored);
+}
+
+#[tokio::test]
+async fn a_backup_that_somebody_has_put_in_the_place_of_ours_is_not_loaded() {
+    let path = "shop/orders/backup-1";
+    let stored = overwriting().await;
+    stored.tamper("manifest.json", |_| None).await;
+    forge(&store(&stored.direct), path, "u-1").await;
+    assert_eq!(stored.dumped(path).await.unwrap(), ["forged"], "it is whole");
+    let outcome = stored.world.run(Operation::Restore).await;
+    let message = assert_failed(&outcome, Reason::BackupDamaged);
+    assert!(message.contains("is not the one that Backup nightly has recorded"), "{message}");
+    assert_eq!(stored.ready(Kind::Restore, "back").1, "BackupDamaged");
+    assert_untouched(&stored);
+
+    // Nor is a new Database made from it.
+    let born = Stored::empty(&bucket().await, &json!({"restoreFrom": {"backup": "nightly"}})).await;
+    let nightly = stored.world.api.objects(|objects| objects.get(Kind::Backup, "nightly")).unwrap();
+    born.world.api.objects(|objects| {
+        objects.make(Kind::Backup, "nightly", &nightly["spec"]);
+        objects.edit(Kind::Backup, "nightly", |backup| backup["status"] = nightly["status"].clone());
+    });
+    assert_failed(&born.world.run(Operation::Create).await, Reason::BackupDamaged);
+    assert!(born.world.api.secret().unwrap()["data"]["uri"].is_null());
+
+    // Who names the place in the bucket, and no Backup, says that it is the one that is wanted.
+    let spec = json!({"database": "orders", "from": {"location": {"s3": stored.s3, "path": path}}, "overwrite": true});
+    stored.world.api.objects(|objects| {
+        objects.delete(Kind::Restore, "back");
+        objects.make(Kind::Restore, "forced", &spec)
+    });
+    settle(&stored.world).await;
+    assert_eq!(stored.rows().unwrap(), ["forged"]);
+}
+
+#[tokio::test]
+async fn a_backup_without_a_checksum_is_not_loaded_by_its_name() {
+    let stored = overwriting().await;
+    stored.world.api.objects(|objects| {
+        objects.edit(Kind::Backup, "nightly", |backup| {
+            backup["status"].as_object_mut().unwrap().remove("checksum");
+        });
+    });
+    let outcome = stored.world.run(Operation::Restore).await;
+    let message = assert_failed(&outcome, Reason::BackupMissing);
+    assert!(message.contains("has recorded no checksum"), "{message}");
+    assert_untouched(&stored);
+}
+
+/// The release before recorded the hash of the manifest as it was parsed and written again.
+#[tokio::test]
+async fn a_backup_that_the_release_before_has_completed_is_loaded() {
+    let stored = overwriting().await;
+    let manifest =
+        store(&stored.direct).read_manifest("shop/orders/backup-1").await.unwrap().unwrap().manifest;
+    let checksum = driver::names::sha256(&manifest.to_json().unwrap());
+    stored.world.api.objects(|objects| {
+        objects.edit(Kind::Backup, "nightly", |backup| backup["status"]["checksum"] = json!(checksum));
+    });
+    settle(&stored.world).await;
+    assert_restored(&stored);
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! A Database that is backed up to an S3 server, by a way on which things go wrong.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use super::World;
 use super::api_server::Fault;
+use super::effects::Effects;
 use super::objects::Kind;
 use crate::outcome::Outcome;
 use api::Operation;
@@ -14,10 +16,8 @@ use driver::testkit::{MemoryServer, MemorySession};
 use driver::{Driver, Login, Mark, Server, ServerTls, Target, TlsMode};
 use store::StoreTarget;
 use store::testing::proxy::{Fate, through};
-use store::testing::{bucket, keys_and_no_uploads, read, store, tamper};
-
-/// Where the final backup is.
-pub(super) const FINAL: &str = "shop/orders/final-u-1";
+use store::testing::{bucket, keys_and_no_uploads, put, read, store, tamper};
+use tokio::sync::watch;
 
 /// What goes wrong at one request to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,12 @@ struct Way {
     asked: Vec<String>,
     fault: Option<(usize, StoreFault)>,
     meanwhile: Option<Box<dyn FnMut() + Send>>,
+    effects: Effects,
+    held: Option<(Asks, watch::Receiver<bool>)>,
 }
+
+/// Whether a request to the store, such as `PUT /bucket/key`, is meant.
+type Asks = Box<dyn Fn(&str) -> bool + Send>;
 
 /// A world with a place for backups.
 pub(super) struct Stored {
@@ -69,10 +74,24 @@ impl Stored {
         stored
     }
 
+    /// The same with another uid, and at a place that another Database has, too.
+    pub(super) async fn with_uid(uid: &str, place: &StoreTarget, rows: &[&str]) -> Self {
+        let stored = Self::at(place.clone(), &json!({})).await;
+        stored.world.api.edit(|database| database["metadata"]["uid"] = json!(uid));
+        assert_eq!(stored.world.run(Operation::Create).await, Outcome::Done);
+        for row in rows {
+            stored.commit(row);
+        }
+        stored
+    }
+
     /// A Database that is not made yet.
     pub(super) async fn empty(bucket: &StoreTarget, fields: &Value) -> Self {
-        let prefix = format!("{}/", store::testing::random_attempt().unwrap());
-        let direct = StoreTarget { prefix: Some(prefix.clone()), ..bucket.clone() };
+        let prefix = format!("{}/", store::random_attempt().unwrap());
+        Self::at(StoreTarget { prefix: Some(prefix), ..bucket.clone() }, fields).await
+    }
+
+    async fn at(direct: StoreTarget, fields: &Value) -> Self {
         let way = Arc::<Mutex<Way>>::default();
         let world = World::with(&json!({"deletionPolicy": "BackupThenDelete"}));
         let (decides, killer, server) = (Arc::clone(&way), world.api.killer(), world.server.clone());
@@ -81,8 +100,12 @@ impl Stored {
             if let Some(meanwhile) = &mut way.meanwhile {
                 meanwhile();
             }
-            let index = way.asked.len();
-            way.asked.push(format!("{} {}", asked.method, asked.path));
+            let (index, line) = (way.asked.len(), format!("{} {}", asked.method, asked.path));
+            way.asked.push(line.clone());
+            way.effects.asked_store(&line);
+            if let Some((_, go)) = way.held.take_if(|(is_meant, _)| is_meant(&line)) {
+                return Fate::Hold(go);
+            }
             let kill = |after| Fate::Kill { after, killer: Arc::clone(&killer) };
             match way.fault.filter(|(at, _)| *at == index).map(|(_, fault)| fault) {
                 None => Fate::Pass,
@@ -98,7 +121,7 @@ impl Stored {
         })
         .await;
         let s3 = json!({
-            "region": "eu-west-1", "bucket": direct.bucket, "prefix": prefix, "endpoint": proxied.endpoint,
+            "region": "eu-west-1", "bucket": direct.bucket, "prefix": direct.prefix, "endpoint": proxied.endpoint,
             "credentials": {"accessKeyId": {"value": "test"}, "secretAccessKey": {"value": "testsecret"}},
         });
         world.api.edit(|database| {
@@ -133,15 +156,30 @@ impl Stored {
     /// The rows in the backup at `location`, if there is one.
     pub(super) async fn dumped(&self, location: &str) -> Option<Vec<String>> {
         let store = store(&self.direct);
-        let manifest = store.read_manifest(location).await.unwrap()?;
+        let manifest = store.read_manifest(location).await.unwrap()?.manifest;
         let download = store.open(location, manifest, None).unwrap();
         let text = String::from_utf8(read(&download, "rows").await.unwrap().to_vec()).unwrap();
         Some(text.lines().map(str::to_owned).collect())
     }
 
+    /// Where the final backup is, if there is one.
+    pub(super) async fn final_backup(&self) -> Option<String> {
+        let (prefix, keys) = (self.direct.prefix.clone().unwrap(), self.keys().await);
+        let path = |key: &String| Some(key.strip_prefix(&prefix)?.strip_suffix("/manifest.json")?.to_owned());
+        let finals: Vec<_> =
+            keys.iter().filter_map(path).filter(|path| path.starts_with("shop/orders/final-u-1-")).collect();
+        assert!(finals.len() < 2, "{finals:?}");
+        finals.into_iter().next()
+    }
+
+    /// The rows in the final backup, if there is one.
+    pub(super) async fn dumped_final(&self) -> Option<Vec<String>> {
+        self.dumped(&self.final_backup().await?).await
+    }
+
     /// To whom the backup at `location` is encrypted.
     pub(super) async fn recipients(&self, location: &str) -> Vec<String> {
-        let manifest = store(&self.direct).read_manifest(location).await.unwrap().unwrap();
+        let manifest = store(&self.direct).read_manifest(location).await.unwrap().unwrap().manifest;
         manifest.encryption.map(|encryption| encryption.recipients).unwrap_or_default()
     }
 
@@ -223,6 +261,50 @@ impl Stored {
         let mut way = self.way.lock().unwrap();
         way.asked.clear();
         way.fault = Some((index, fault));
+    }
+
+    /// Notes what runs do from here on.
+    pub(super) fn note_effects(&self, effects: &Effects) {
+        self.world.api.note_effects(effects);
+        self.way.lock().unwrap().effects = effects.clone();
+    }
+
+    /// Does `work`, and `meddle` as somebody else, while the first request to the store is held that `is_meant`.
+    pub(super) fn while_held<'a, T: 'a>(
+        &'a self,
+        is_meant: impl Fn(&str) -> bool + Send + 'static,
+        work: impl Future<Output = T> + 'a,
+        meddle: impl AsyncFnOnce() + 'a,
+    ) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+        let (go, going) = watch::channel(false);
+        self.way.lock().unwrap().held = Some((Box::new(is_meant), going));
+        Box::pin(async move {
+            let meddling = async {
+                while self.way.lock().unwrap().held.is_some() {
+                    tokio::task::yield_now().await;
+                }
+                meddle().await;
+                go.send_replace(true);
+            };
+            tokio::join!(work, meddling).0
+        })
+    }
+
+    /// Puts an object there, as somebody else does who may write the bucket.
+    pub(super) async fn plant(&self, path: &str, content: Vec<u8>) {
+        let key = format!("{}{path}", self.direct.prefix.as_deref().unwrap());
+        put(&self.direct, &key, &content).await;
+    }
+
+    /// The content of the one object whose key ends so.
+    pub(super) async fn content(&self, ending: &str) -> Vec<u8> {
+        let mut found = Vec::new();
+        self.tamper(ending, |content| {
+            found.clone_from(&content);
+            Some(content)
+        })
+        .await;
+        found
     }
 
     /// The requests to the store, counted from the last call of `fault_at`.

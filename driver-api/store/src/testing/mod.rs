@@ -1,6 +1,6 @@
 //! For tests of ours: a bucket, what is in it, and a way to it on which things go wrong.
 //!
-//! The bucket is in memory. Where `DB_OPERATOR_TEST_S3` is the address of a real S3 server, it is there: with `test` and
+//! The bucket is in memory. If `DB_OPERATOR_TEST_S3` is the address of a real S3 server, it is there: with `test` and
 //! `testsecret` as its login, in region `eu-west-1`.
 
 #![allow(
@@ -24,9 +24,14 @@ use s3::bucket_ops::BucketConfiguration;
 use s3::creds::Credentials;
 use s3::region::Region;
 
+use crate::attempt::random_attempt;
 use crate::client::Client;
+use crate::download::Download;
 use crate::memory;
-use crate::{Download, Patience, Sizes, Store, StoreCredentials, StoreTarget};
+use crate::retry::Patience;
+use crate::sizes::Sizes;
+use crate::store::Store;
+use crate::target::{StoreCredentials, StoreTarget};
 
 /// The smallest parts that S3 takes, and an object that ends after the second.
 pub(crate) const SMALL: Sizes = Sizes { part: 5 << 20, segment: 6 << 20 };
@@ -36,6 +41,7 @@ pub(crate) const HASTY: Patience = Patience {
     total: Duration::from_secs(2),
     first: Duration::from_millis(20),
     longest: Duration::from_millis(200),
+    ..Patience::ASKING
 };
 
 #[expect(clippy::disallowed_methods, reason = "a test's servers come from the environment")]
@@ -43,14 +49,9 @@ pub(crate) fn endpoint() -> String {
     std::env::var("DB_OPERATOR_TEST_S3").unwrap_or_else(|_| memory::address().to_owned())
 }
 
-/// A name that nothing else has.
-pub fn random_attempt() -> Result<String> {
-    crate::upload::random_attempt()
-}
-
 /// A bucket of one test's own.
 pub async fn bucket() -> StoreTarget {
-    let name = format!("test-{}", random_attempt().unwrap());
+    let name = format!("test-{}", &random_attempt().unwrap()[..16]);
     let region = Region::Custom { region: memory::REGION.to_owned(), endpoint: endpoint() };
     let login =
         Credentials::new(Some(memory::ACCESS_KEY_ID), Some(memory::SECRET_KEY), None, None, None).unwrap();
@@ -105,11 +106,16 @@ pub async fn read(download: &Download, name: &str) -> Result<Bytes> {
 /// Changes an object behind everybody's back; without a content it is gone then.
 pub async fn tamper(target: &StoreTarget, key: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
     let client = client(target);
-    let content = client.get(key).await.unwrap().unwrap().to_vec();
+    let content = client.get(key, usize::MAX).await.unwrap().unwrap().to_vec();
     match change(content) {
         Some(content) => client.put(key, &content).await.unwrap(),
         None => client.delete(key).await.unwrap(),
     }
+}
+
+/// Writes an object behind everybody's back.
+pub async fn put(target: &StoreTarget, key: &str, content: &[u8]) {
+    client(target).put(key, content).await.unwrap();
 }
 
 /// All keys and no upload: what a finished backup leaves.

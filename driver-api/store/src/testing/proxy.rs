@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
 use super::endpoint;
-use crate::StoreTarget;
+use crate::target::StoreTarget;
 
 /// A request, as a rule sees it.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use age::secrecy::ExposeSecret;
 
 use super::*;
+use crate::Completed;
 use crate::client::Written;
 use crate::encode::hex;
 use driver::error::ErrorKind;
@@ -24,12 +25,12 @@ async fn a_dump_comes_back_as_it_was() {
     let progress = upload.progress();
     assert_eq!((progress.expected_bytes(), progress.plain_bytes()), (3_000_018, 3_000_018));
     assert_eq!(store.read_manifest(LOCATION).await.unwrap(), None, "a backup before it is complete");
-    let manifest = upload.complete(identity(), description()).await.unwrap();
+    let manifest = upload.complete(identity(), description()).await.unwrap().either().manifest;
 
     assert_eq!(manifest.totals.bytes, 3_000_018);
     assert_eq!(manifest.totals.stored_bytes, progress.stored_bytes());
     assert!(manifest.totals.stored_bytes < 100_000, "{:?}", manifest.totals);
-    assert_eq!(store.read_manifest(LOCATION).await.unwrap().unwrap(), manifest);
+    assert_eq!(store.read_manifest(LOCATION).await.unwrap().unwrap().manifest, manifest);
     let expected = ["manifest.json", "try-1/seg-00001.zst", "try-1/seg-00002.zst"];
     assert_eq!(keys_and_no_uploads(&target).await, expected.map(|key| format!("dumps/{LOCATION}/{key}")));
 
@@ -55,7 +56,8 @@ async fn a_restore_by_hand_needs_the_manifest_and_two_tools() {
     back_up(&store(&target), &recipients, &[("table t", content.clone())]).await.unwrap();
 
     let folder = format!("dumps/{LOCATION}");
-    let manifest = client(&target).get(&format!("{folder}/manifest.json")).await.unwrap().unwrap();
+    let manifest =
+        client(&target).get(&format!("{folder}/manifest.json"), usize::MAX).await.unwrap().unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["formatVersion"], 1);
     assert_eq!(manifest["backup"]["serverDatabase"], "shop_orders");
@@ -70,7 +72,7 @@ async fn a_restore_by_hand_needs_the_manifest_and_two_tools() {
     assert_eq!((stream["rows"].as_u64(), stream["bytes"].as_u64()), (Some(7), Some(100_000)));
     let segment = &stream["segments"][0];
     let stored = client(&target)
-        .get(&format!("{folder}/{}", segment["key"].as_str().unwrap()))
+        .get(&format!("{folder}/{}", segment["key"].as_str().unwrap()), usize::MAX)
         .await
         .unwrap()
         .unwrap();
@@ -145,14 +147,17 @@ async fn of_two_attempts_the_first_to_complete_is_the_backup() {
     let third = store.begin(LOCATION, Some("third"), &[]).await.unwrap();
     write(&late, "t", &noise(2, 1000)).await.unwrap();
     write(&early, "t", &noise(1, 1000)).await.unwrap();
-    let manifest = early.complete(identity(), description()).await.unwrap();
-    assert_eq!(manifest.attempt, "early");
+    let Completed::Ours(won) = early.complete(identity(), description()).await.unwrap() else {
+        panic!("it was the first")
+    };
+    assert_eq!(won.manifest.attempt, "early");
     write(&third, "t", &noise(3, 1000)).await.unwrap();
-    for loser in [&late, &third] {
-        assert_eq!(loser.complete(identity(), description()).await.unwrap(), manifest, "a loser adopts");
+    for loser in [&late, &third, &early] {
+        // To have won before is no more: somebody else may have put what is there.
+        let found = loser.complete(identity(), description()).await.unwrap();
+        assert_eq!(found, Completed::Other(won.clone()));
     }
-    assert_eq!(early.complete(identity(), description()).await.unwrap(), manifest, "it is complete once");
-    store.verify(LOCATION, &manifest, None).await.unwrap();
+    store.verify(LOCATION, &won.manifest, None).await.unwrap();
     let keys = keys_and_no_uploads(&target).await;
     assert!(!keys.iter().any(|key| key.contains("/late/")), "the winner removes what lost: {keys:?}");
     assert!(keys.iter().any(|key| key.contains("/third/")), "a loser removes nothing: {keys:?}");
@@ -165,7 +170,7 @@ async fn the_first_manifest_stays() {
     assert_eq!(client.put_if_absent("a", b"one").await.unwrap(), Written::Ours);
     assert_eq!(client.put_if_absent("a", b"one").await.unwrap(), Written::Ours);
     assert_eq!(client.put_if_absent("a", b"two").await.unwrap(), Written::Other(Bytes::from("one")));
-    assert_eq!(client.get("a").await.unwrap().unwrap(), "one");
+    assert_eq!(client.get("a", usize::MAX).await.unwrap().unwrap(), "one");
 }
 
 #[tokio::test]
@@ -246,7 +251,7 @@ async fn a_new_attempt_ends_what_dead_ones_have_left() {
     let error = client.put_part(&dead, 1, b"late").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     write(&upload, "t", &noise(1, 1000)).await.unwrap();
-    upload.complete(identity(), description()).await.unwrap();
+    let _ = upload.complete(identity(), description()).await.unwrap();
     let expected = [
         format!("dumps/{LOCATION}/manifest.json"),
         format!("dumps/{LOCATION}/now/seg-00001.zst"),
@@ -272,4 +277,32 @@ async fn a_deleted_backup_is_gone_and_its_neighbour_is_not() {
     for location in ["", "/", "a//b", "..", "a/../../b"] {
         assert_eq!(store.delete(location).await.unwrap_err().kind(), ErrorKind::Invalid, "{location:?}");
     }
+}
+
+/// What a Backup's status records is compared with it, also the status that an earlier release has written: of the
+/// manifest as it was parsed and written again.
+#[tokio::test]
+async fn the_checksum_of_a_manifest_is_that_of_its_bytes_and_survives_being_parsed() {
+    let target = bucket().await;
+    let store = store(&target);
+    let upload = store.begin(LOCATION, None, &[]).await.unwrap();
+    write(&upload, "t", &noise(1, 1000)).await.unwrap();
+    let details = serde_json::json!({"zebra": {"b": 1.5, "a": [null, true]}, "ant": "\u{e4}\u{1F600}\n"});
+    let described = Description { details, ..description() };
+    let written = upload.complete(identity(), described).await.unwrap().either();
+    let bytes =
+        client(&target).get(&format!("dumps/{LOCATION}/manifest.json"), usize::MAX).await.unwrap().unwrap();
+    assert_eq!(written.sha256, driver::names::sha256(&bytes));
+    let found = store.read_manifest(LOCATION).await.unwrap().unwrap();
+    assert_eq!(found, written);
+    assert_eq!(driver::names::sha256(&found.manifest.to_json().unwrap()), found.sha256);
+    // One more space is another manifest, whatever it says.
+    tamper(&target, &format!("dumps/{LOCATION}/manifest.json"), |mut bytes| {
+        bytes.push(b' ');
+        Some(bytes)
+    })
+    .await;
+    let changed = store.read_manifest(LOCATION).await.unwrap().unwrap();
+    assert_eq!(changed.manifest, written.manifest);
+    assert_ne!(changed.sha256, written.sha256);
 }

@@ -36,7 +36,7 @@ async fn what_is_changed_cut_short_or_gone_is_named() {
         let (store, client) = (cut_often(&target), client(&target));
         let manifest = back_up(&store, recipients, &[("t", content.clone())]).await.unwrap();
         let segment = format!("dumps/{LOCATION}/{}", manifest.streams[0].segments[1].key);
-        let stored = client.get(&segment).await.unwrap().unwrap();
+        let stored = client.get(&segment, usize::MAX).await.unwrap().unwrap();
         let length = stored.len();
         for place in [0, 5, 40, 90, 200, length / 2, length - 1] {
             let mut changed = stored.to_vec();

@@ -18,7 +18,7 @@ async fn survives(rule: impl FnMut(&Asked) -> Fate + Send + 'static) -> Log {
     let manifest = back_up(&store(&proxied), &[], &streams).await.unwrap();
     assert_eq!(keys_and_no_uploads(&target).await.len(), 5);
     let direct = store(&target);
-    assert_eq!(direct.read_manifest(LOCATION).await.unwrap().unwrap(), manifest);
+    assert_eq!(direct.read_manifest(LOCATION).await.unwrap().unwrap().manifest, manifest);
     direct.verify(LOCATION, &manifest, None).await.unwrap();
     let faults = log.lock().unwrap().iter().filter(|(_, fate)| !matches!(fate, Fate::Pass)).count();
     assert!(faults > 0, "nothing went wrong");
@@ -67,7 +67,7 @@ async fn a_minute_of_errors_is_waited_out() {
         if away { Fate::Answer(503, SLOW_DOWN) } else { Fate::Pass }
     };
     let (proxied, log) = through(&target, rule).await;
-    let patient = Store::with(proxied, Patience::default(), SMALL).unwrap();
+    let patient = Store::with(proxied, Patience::MOVING, SMALL).unwrap();
     let manifest = back_up(&patient, &[], &[("long", noise(1, 13 << 20))]).await.unwrap();
     let refused = log.lock().unwrap().iter().filter(|(_, fate)| !matches!(fate, Fate::Pass)).count();
     assert!((4..100).contains(&refused), "{refused} requests in a minute");
@@ -88,7 +88,7 @@ async fn every_request_may_fail_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_within_a_part_is_made_anew() {
+async fn a_connection_that_breaks_within_a_part_is_made_again() {
     survives(first(2, Asked::is_part, Fate::CutRequest(3_000_000))).await;
 }
 
@@ -143,7 +143,7 @@ async fn a_store_that_takes_no_more_is_no_backup_until_it_does() {
     upload.abort().await.unwrap();
     assert!(keys_and_no_uploads(&target).await.is_empty());
     let again = back_up(&store(&target), &[], &[("long", noise(1, 12 << 20))]).await.unwrap();
-    assert_eq!(store(&target).read_manifest(LOCATION).await.unwrap(), Some(again));
+    assert_eq!(store(&target).read_manifest(LOCATION).await.unwrap().unwrap().manifest, again);
 }
 
 #[tokio::test]
@@ -219,6 +219,6 @@ async fn a_writer_waits_for_a_slow_store() {
     assert!(progress.plain_bytes() < 14 << 20, "{}", progress.plain_bytes());
     go.send_replace(true);
     writing.await.unwrap();
-    let manifest = upload.complete(identity(), description()).await.unwrap();
+    let manifest = upload.complete(identity(), description()).await.unwrap().either().manifest;
     assert_eq!(manifest.totals.bytes, 40 << 20);
 }

@@ -4,6 +4,8 @@
 mod backup;
 mod damage;
 mod faults;
+mod hostile;
+mod limits;
 mod memory;
 mod refusals;
 
@@ -15,7 +17,7 @@ use driver::secret::Secret;
 use crate::client::Client;
 use crate::manifest::Manifest;
 use crate::testing::{
-    HASTY, SMALL, bucket, client, endpoint, keys_and_no_uploads, noise, proxy, read, store,
+    HASTY, SMALL, bucket, client, endpoint, keys_and_no_uploads, noise, proxy, read, store, tamper,
 };
 use crate::{BackupIdentity, Patience, Sizes, Store, StoreCredentials, StoreTarget, Upload};
 
@@ -61,5 +63,5 @@ async fn back_up(store: &Store, recipients: &[String], streams: &[(&str, Bytes)]
     for (name, content) in streams {
         write(&upload, name, content).await?;
     }
-    upload.complete(identity(), description()).await
+    Ok(upload.complete(identity(), description()).await?.either().manifest)
 }

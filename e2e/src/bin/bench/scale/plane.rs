@@ -155,17 +155,20 @@ impl Plane {
     pub(crate) async fn settled(&self, count: usize) -> Result<()> {
         let begun = Instant::now();
         let path = "/apis/db.isotoma.com/v1alpha1/databases?limit=1&resourceVersion=0";
-        loop {
-            let list: Value = self.client.request(http::Request::get(path).body(Vec::new())?).await?;
-            let rest =
-                list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64).unwrap_or_default();
-            let items = list.pointer("/items").and_then(Value::as_array).map_or(0, Vec::len);
-            if usize::try_from(rest)? + items == count {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE * 5, "the API server shows {rest} and {items} of {count}");
+        let mut seen = None;
+        while seen != Some(count) {
+            ensure!(begun.elapsed() < PATIENCE * 10, "the API server shows {seen:?} of {count} Databases");
             tokio::time::sleep(Duration::from_millis(500)).await;
+            // It may be too busy with what was just written to answer.
+            let list: kube::Result<Value> =
+                self.client.request(http::Request::get(path).body(Vec::new())?).await;
+            seen = list.ok().and_then(|list| {
+                let rest = list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64);
+                let items = list.pointer("/items").and_then(Value::as_array).map_or(0, Vec::len);
+                Some(usize::try_from(rest.unwrap_or_default()).ok()? + items)
+            });
         }
+        Ok(())
     }
 
     /// Writes objects into etcd as the API server would store them.

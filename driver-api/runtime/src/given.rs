@@ -1,0 +1,28 @@
+//! Whether what a Job was given is what the live Database names. It is asked before anybody else is.
+
+use crate::credentials;
+use crate::failure::Result;
+use crate::folder;
+use crate::run::Run;
+use api::Operation;
+use api::lifecycle::Intent;
+
+/// Fails if the run was given something for its server, or for the place that backups go to, that is not from where
+/// the live object says. Nothing is connected to yet, and nothing is written anywhere.
+pub(crate) fn check(run: &Run<'_>) -> Result<()> {
+    let (live, injected) = (run.record.live(), &run.assignment.injected);
+    credentials::check(live, injected)?;
+    let uses_target = match run.assignment.operation {
+        Operation::Backup | Operation::BackupBeforeDelete => true,
+        Operation::Delete => Intent::of(live) == Intent::BackupThenDelete,
+        Operation::Create
+        | Operation::Restore
+        | Operation::Rotate
+        | Operation::DeleteBackup
+        | Operation::Release => false,
+    };
+    match folder::bucket_of(live) {
+        Ok(target) if uses_target => folder::check(&target, injected, folder::FIELD),
+        _ => Ok(()),
+    }
+}
