@@ -10,9 +10,9 @@ source "$here/backup_root.sh"
 target=x86_64-unknown-linux-musl
 binaries="$CARGO_TARGET_DIR/$target/release"
 
-# Our images: name, Containerfile, binary in it.
+# Our images: name, Containerfile, binaries in it with a comma between.
 our_images=(
-  "db-operator operator/Containerfile db-operator"
+  "db-operator operator/Containerfile db-operator,db-operator-release"
   "db-operator-driver-postgresql drivers/postgresql/Containerfile db-operator-driver-postgresql"
   "db-operator-driver-postgresql-backup drivers/postgresql/Containerfile.backup db-operator-driver-postgresql"
 )
@@ -21,17 +21,20 @@ our_images=(
 # carry the operator's controller runtime.
 build_binaries() {
   local binary
-  for binary in db-operator db-operator-driver-postgresql; do
+  for binary in db-operator db-operator-release db-operator-driver-postgresql; do
     # The C in our dependencies is freestanding enough for glibc's compiler.
     (cd "$checkout" && CC_x86_64_unknown_linux_musl=gcc \
       cargo build --locked --release --target "$target" --package "$binary")
   done
 }
 
-# release_tag CONTAINERFILE BINARY: from the content, so that only a changed binary rolls out.
+# binaries_of LIST: their paths, a line each.
+binaries_of() { tr , '\n' <<<"$1" | sed "s|^|$binaries/|"; }
+
+# release_tag CONTAINERFILE BINARIES: from the content, so that only a changed binary rolls out.
 release_tag() {
   printf 'dev-%s\n' "$({
-    sha256sum "$binaries/$2" "$checkout/$1" | cut -d' ' -f1
+    { binaries_of "$2"; printf '%s\n' "$checkout/$1"; } | xargs -d '\n' sha256sum | cut -d' ' -f1
     [[ $1 != *.backup ]] || backup_root_key
   } | sha256sum | cut -c1-12)"
 }
@@ -39,13 +42,14 @@ release_tag() {
 release_archive() { printf '%s/images/%s-%s.tar\n' "$cache" "$1" "$2"; }
 
 build_release_image() {
-  local name=$1 containerfile=$2 binary=$3 tag archive context
+  local name=$1 containerfile=$2 binary=$3 tag archive context paths
+  mapfile -t paths < <(binaries_of "$binary")
   tag=$(release_tag "$containerfile" "$binary")
   archive=$(release_archive "$name" "$tag")
   if [[ ! -f $archive ]]; then
     mkdir -p "$cache/images"
     context=$(mktemp -d "$cache/images/.context.XXXXXX")
-    cp "$binaries/$binary" /etc/ssl/certs/ca-certificates.crt "$context"
+    cp "${paths[@]}" /etc/ssl/certs/ca-certificates.crt "$context"
     if [[ $containerfile == *.backup ]]; then
       ensure_backup_root
       cp "$(backup_root_archive)" "$context/root.tar"
@@ -54,7 +58,7 @@ build_release_image() {
     rm -rf "$context"
   fi
   load_image "localhost/$name:$tag" "$archive"
-  note "$name:$tag: binary $(megabytes "$binaries/$binary"), image $(megabytes "$archive") compressed"
+  note "$name:$tag: binary $(megabytes "${paths[0]}"), image $(megabytes "$archive") compressed"
 }
 
 megabytes() { awk -v bytes="$(stat -c %s "$1")" 'BEGIN {printf "%.1f MB", bytes / 1e6}'; }

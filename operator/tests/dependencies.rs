@@ -37,9 +37,17 @@ fn the_operator_links_no_database_client_and_no_object_store() {
         "rust-s3",
         "aws-sdk-secretsmanager",
         "db-operator-driver-postgresql",
+        // What writes the objects that the operator watches.
+        "db-operator-runtime",
     ];
     assert_without("db-operator", &clients);
     assert_without("db-operator", &OTHER_TLS);
+}
+
+#[test]
+fn what_releases_links_no_database_client_and_no_controller() {
+    assert_without("db-operator-release", &["tokio-postgres", "mysql_async", "kube-runtime", "db-operator"]);
+    assert_without("db-operator-release", &OTHER_TLS);
 }
 
 #[test]

@@ -1,7 +1,12 @@
 {{/*
-The service account under which drivers run in a tenant's namespace, and its
-rights: the objects of that namespace only. Takes namespace, labels (text) and
-annotations (a map) of the service account.
+What a tenant's namespace needs: the service account under which drivers run there,
+its rights on the objects of that namespace, and the operator's right to create Jobs
+there. Takes namespace, labels (text), annotations (a map) of the service account,
+and operator (name and namespace: of the operator's account, and the name's prefix
+of the ClusterRoles that chart db-operator brings).
+
+The bindings have other names than those of charts before 0.2, which bound Roles: what
+a binding binds cannot be changed.
 
 The charts db-operator and db-operator-tenant each have a copy of this file, for
 a chart has to be whole; charts/test.sh fails when they differ.
@@ -21,48 +26,36 @@ metadata:
   {{- end }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: db-operator-driver
-  namespace: {{ .namespace }}
-  labels:
-    {{- .labels | nindent 4 }}
-    app.kubernetes.io/component: driver
-rules:
-  # Patch is for the finalizer.
-  - apiGroups: [db.isotoma.com]
-    resources: [databases]
-    verbs: [get, patch]
-  # Create is for the record of a final backup, patch for the finalizer.
-  - apiGroups: [db.isotoma.com]
-    resources: [backups]
-    verbs: [get, create, patch]
-  - apiGroups: [db.isotoma.com]
-    resources: [restores]
-    verbs: [get]
-  - apiGroups: [db.isotoma.com]
-    resources: [databases/status, backups/status, restores/status]
-    verbs: [patch]
-  # The login's Secret has the Database's name, which no rule can know. No list:
-  # a driver reads only what it knows the name of.
-  - apiGroups: [""]
-    resources: [secrets]
-    verbs: [get, create, patch]
----
-apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: db-operator-driver
+  name: db-operator-tenant-driver
   namespace: {{ .namespace }}
   labels:
     {{- .labels | nindent 4 }}
     app.kubernetes.io/component: driver
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: db-operator-driver
+  kind: ClusterRole
+  name: {{ .operator.name }}-driver
 subjects:
   - kind: ServiceAccount
     name: db-operator-driver
     namespace: {{ .namespace }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: db-operator-tenant-jobs
+  namespace: {{ .namespace }}
+  labels:
+    {{- .labels | nindent 4 }}
+    app.kubernetes.io/component: operator
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ .operator.name }}-jobs
+subjects:
+  - kind: ServiceAccount
+    name: {{ .operator.name }}
+    namespace: {{ .operator.namespace }}
 {{- end -}}

@@ -37,19 +37,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* What tells this cluster's databases from another's on the same server. */}}
-{{- define "db-operator.clusterId" -}}
-{{- if .Values.clusterId -}}
-{{- .Values.clusterId -}}
-{{- else -}}
-{{- $system := lookup "v1" "Namespace" "" "kube-system" -}}
-{{- if not $system -}}
-{{- fail "Helm is not connected to the cluster, so the chart cannot find out its identity. Set clusterId: $(kubectl get namespace kube-system -o jsonpath={.metadata.uid})" -}}
-{{- end -}}
-{{- dig "metadata" "uid" "" $system -}}
-{{- end -}}
-{{- end -}}
-
 {{/* Pod Security `restricted`, for each of our containers. */}}
 {{- define "db-operator.securityContext" -}}
 allowPrivilegeEscalation: false

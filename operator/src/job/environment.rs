@@ -40,10 +40,14 @@ pub(super) fn of(
     variables
 }
 
-/// What the platform team sets, but what is ours.
-pub(super) fn of_platform(variables: BTreeMap<String, String>) -> impl Iterator<Item = EnvVar> {
-    let free = variables.into_iter().filter(|(name, _)| !name.starts_with(RESERVED));
-    free.map(|(name, text)| value(&name, text))
+/// What the platform team sets, but what is ours: what begins as ours does, and what `taken` has. The admission policy
+/// refuses a name that is there twice, of which the kubelet takes one and a reader perhaps the other.
+pub(super) fn of_platform(variables: BTreeMap<String, String>, taken: &[EnvVar]) -> Vec<EnvVar> {
+    let is_free = |name: &str| {
+        !name.starts_with(RESERVED) && taken.iter().all(|variable| variable.name != name)
+    };
+    let free = variables.into_iter().filter(|(name, _)| is_free(name));
+    free.map(|(name, text)| value(&name, text)).collect()
 }
 
 /// Where the authorities of the object store are, beside the public ones.

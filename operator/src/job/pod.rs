@@ -61,12 +61,11 @@ pub(super) fn spec(
         priority_class_name,
     } = template(worker);
     let mut variables = environment::of(object, worker, launch, keys, job, settings);
-    variables.extend(environment::of_platform(env));
     let store_ca = keys.store.authorities.as_ref();
-    if store_ca.is_some() {
-        // After those that the platform team sets, for the last one counts.
-        variables.extend(environment::authorities(PUBLIC_CA, CA_FOLDER));
-    }
+    let authorities = store_ca.map(|_| environment::authorities(PUBLIC_CA, CA_FOLDER));
+    let authorities = authorities.map(Vec::from).unwrap_or_default();
+    variables.extend(environment::of_platform(env, &authorities));
+    variables.extend(authorities);
     let resources = if moves_data { backup_resources } else { resources };
     let resources = resources.unwrap_or_else(|| default_resources(moves_data));
     let volume_mounts = store_ca.map(|_| {

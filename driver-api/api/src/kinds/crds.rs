@@ -13,6 +13,10 @@ use super::restore::Restore;
 /// and by it Flux and Argo CD) does not take one that no run has looked at for one that is done.
 const BORN: i64 = -1;
 
+/// What keeps Helm and Argo CD from deleting a CRD, and with it every object of its kind and every database.
+const KEPT: [(&str, &str); 2] =
+    [("helm.sh/resource-policy", "keep"), ("argocd.argoproj.io/sync-options", "Prune=false")];
+
 /// The CRDs of all kinds, ready to be applied.
 pub fn crds() -> Vec<Value> {
     [Database::crd(), Backup::crd(), Restore::crd(), DriverRegistration::crd()]
@@ -24,6 +28,9 @@ pub fn crds() -> Vec<Value> {
 fn installable(crd: &CustomResourceDefinition) -> Value {
     let mut value = serde_json::to_value(crd).unwrap_or_default();
     clean(&mut value);
+    if let Some(metadata) = value.pointer_mut("/metadata") {
+        metadata["annotations"] = KEPT.into_iter().collect();
+    }
     let versions = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut);
     for version in versions.into_iter().flatten() {
         if let Some(status) = version.pointer_mut("/schema/openAPIV3Schema/properties/status") {
