@@ -123,7 +123,7 @@ pub struct DatabaseSpec {
 /// What becomes of the database when its object is deleted. `spec.deletionPolicy` says it; once said it cannot be taken
 /// away. Without a word there, `status.deletionPolicy` counts, which the first run has recorded: `BackupThenDelete` if
 /// `backupTo` was set, else `Retain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// Drop it.
     Delete,

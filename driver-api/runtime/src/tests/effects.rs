@@ -43,6 +43,9 @@ impl Effects {
             (_, false) if job(before) != job(after) => self.note(format!("claim {kind}")),
             _ => {}
         }
+        if before["createdAt"].is_null() && !after["createdAt"].is_null() {
+            self.note(format!("created {kind}"));
+        }
         let announced = |status: &Value, field: &str| status["finalBackup"][field].clone();
         if announced(before, "attempt") != announced(after, "attempt") {
             self.note(format!("announce {kind}"));
@@ -180,7 +183,7 @@ pub(super) fn is_known(line: &str) -> bool {
         ["read" | "make" | "guard" | "free", kind] | ["ready", kind, "True" | "False"] => {
             kinds.contains(&kind)
         }
-        ["write", "secret"] | ["claim" | "unclaim" | "announce" | "record" | "forget", "database"] => true,
+        ["write", "secret"] | ["claim" | "unclaim" | "created" | "announce" | "record" | "forget", "database"] => true,
         ["write", kind, phase] => kinds.contains(&kind) && is_phase(phase),
         ["server", effect] => {
             ["connect", "lock-out", "make", "drop", "dump", "load", "leave"].contains(&effect)

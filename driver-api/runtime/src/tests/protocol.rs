@@ -30,6 +30,7 @@ const HEAD: &str = "\
 #                        the lines right after it:
 #     claim database       the run has claimed it
 #     unclaim database     the claim is given back
+#     created database     it is said that the database was complete once, so that it may hold rows
 #     announce database    an attempt at the final backup is announced
 #     record database      the checksum of the final backup is recorded
 #     forget database      that checksum is taken back
@@ -184,6 +185,13 @@ async fn paths() -> Vec<(Operation, &'static str, Vec<String>)> {
     paths.push((O::Delete, "final-backup-lost", scene.run(O::Delete, overtaken).await));
     paths.push((O::BackupBeforeDelete, "again", scene.run(O::BackupBeforeDelete, done).await));
     paths.push((O::Delete, "after-final-backup", scene.run(O::Delete, done).await));
+    // A run died after it had handed the login out, and before it could say that the database is complete.
+    let scene = deleted("BackupThenDelete").await;
+    scene.stored.world.api.edit(|database| {
+        database["status"]["phase"] = json!("Creating");
+        database["status"]["createdAt"] = Value::Null;
+    });
+    paths.push((O::Delete, "handed-out", scene.run(O::Delete, overtaken).await));
     let scene = deleted("Delete").await;
     paths.push((O::Delete, "drop", scene.run(O::Delete, done).await));
     let scene = deleted("Retain").await;

@@ -1,0 +1,175 @@
+//! What must never happen, whatever goes wrong and whoever does what when.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use api::{DatabasePhase as P, DeletionPolicy as Policy, Operation};
+
+use crate::effects::is_true_of_backup;
+use crate::state::{Holds, Job, Run, Session, State};
+
+thread_local! {
+    static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
+    static WALKED: RefCell<BTreeSet<u8>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// A promise is broken.
+pub(crate) fn broken(what: impl Into<String>) {
+    BROKEN.with_borrow_mut(|broken| {
+        broken.get_or_insert_with(|| what.into());
+    });
+}
+
+/// What was broken since it was asked last.
+pub(crate) fn taken() -> Option<String> {
+    BROKEN.take()
+}
+
+/// A run has gone a path of the protocol to its end.
+pub(crate) fn walked(path: u8) {
+    WALKED.with_borrow_mut(|walked| walked.insert(path));
+}
+
+/// All paths that were gone to their end.
+pub(crate) fn all_walked() -> BTreeSet<u8> {
+    WALKED.with_borrow(Clone::clone)
+}
+
+/// The run makes the database, or repairs it.
+pub(crate) fn is_made(state: &State, job: &Job, run: &Run) {
+    let guarded = state.object.is_some_and(|object| object.uid == job.name.uid && object.guarded);
+    if !guarded && !state.left && !state.terminating {
+        broken(format!("made on the server, and no finalizer guards it, by {job:?} {run:?}"));
+    }
+    has_claim(state, job);
+}
+
+/// Nobody works on the server in the name of another's claim, but for one who deletes with `Retain`: it asks no server.
+fn has_claim(state: &State, job: &Job) {
+    let Some(object) = state.object.filter(|object| object.uid == job.name.uid) else { return };
+    let lost = |job: &Job| job.run().is_some_and(|run| run.session == Session::Lost);
+    let is_taken = object.claim.is_some_and(|claim| claim != job.name);
+    let is_left = object.deleted && object.promised() == Policy::Retain;
+    if is_taken && !is_left && !state.jobs.iter().any(lost) {
+        broken(format!("{:?} works on the server, and {:?} has claimed it", job.name, object.claim));
+    }
+}
+
+/// The run drops the database.
+pub(crate) fn is_dropped(state: &State, job: &Job, run: &Run) {
+    let object = state.object.filter(|object| object.uid == job.name.uid);
+    let may_hold_rows = state.handed_out == Some(job.name.uid);
+    match job.name.operation {
+        Operation::Delete => {
+            if object.is_some_and(|object| !object.deleted) {
+                broken("dropped, and nobody has deleted it");
+            }
+            // What counts is what stood there when this very run wrote last: nothing is read between that and the drop.
+            match run.promised {
+                Some(Policy::Delete) => {}
+                Some(Policy::BackupThenDelete) if !may_hold_rows => {}
+                Some(Policy::BackupThenDelete) => {
+                    if !object.is_some_and(|object| is_saved(state, object.announced)) {
+                        broken("dropped, and no final backup that was announced has all of it");
+                    }
+                }
+                Some(Policy::Retain) | None => broken("dropped, and it was to be retained"),
+            }
+            has_claim(state, job);
+        }
+        Operation::Restore => {
+            let is_given_up =
+                object.is_some_and(|object| object.phase == Some(P::RestoreInProgress) || is_left(state));
+            if !is_given_up || !run.claimed {
+                broken("given up for a restore that has not said so");
+            }
+        }
+        Operation::Create => {
+            if may_hold_rows {
+                broken("dropped by a create that loads a backup, and the login was handed out");
+            }
+        }
+        Operation::Backup
+        | Operation::BackupBeforeDelete
+        | Operation::Rotate
+        | Operation::DeleteBackup
+        | Operation::Release => broken(format!("dropped by {}", job.name.operation)),
+    }
+}
+
+/// Whether who deletes it with `Retain` has claimed it, without asking the server.
+fn is_left(state: &State) -> bool {
+    state.object.is_none_or(|object| object.deleted && object.promised() == Policy::Retain)
+}
+
+/// Whether the final backup has all that the database held.
+fn is_saved(state: &State, announced: Option<(u8, bool)>) -> bool {
+    let Some((attempt, true)) = announced else { return false };
+    state.folders.iter().any(|folder| folder.attempt == attempt && folder.holds == Holds::Backup { covers: true })
+}
+
+/// The run dumps the database.
+pub(crate) fn is_dumped(state: &State, job: &Job) {
+    let server = state.server.filter(|server| server.mark == job.name.uid);
+    if !server.is_some_and(|server| server.whole) {
+        broken("dumped what is half loaded, or not there");
+    }
+    let is_final = job.name.operation == Operation::BackupBeforeDelete;
+    if is_final && !server.is_some_and(|server| server.locked_out) {
+        broken("a final backup is dumped, and the login works");
+    }
+    has_claim(state, job);
+}
+
+/// The run takes the finalizer off.
+pub(crate) fn is_let_go(state: &mut State, job: &Job) {
+    let is_there = state.server.is_some_and(|server| server.mark == job.name.uid);
+    let is_retained = job.run().is_some_and(|run| run.promised == Some(Policy::Retain));
+    if is_there && job.name.operation != Operation::Release && !is_retained {
+        broken("let go, and it is on the server still");
+    }
+    if job.name.operation == Operation::Release && !state.terminating {
+        broken("let go as if its namespace ended, and it does not");
+    }
+    state.left |= is_there;
+}
+
+/// What must hold in every state.
+pub(crate) fn check(state: &State) {
+    let Some(server) = state.server else {
+        if state.object.is_some_and(|object| object.phase == Some(P::Created)) {
+            broken("Created, and nothing is there");
+        }
+        return;
+    };
+    let is_guarded = state.object.is_some_and(|object| object.uid == server.mark && object.guarded);
+    if !is_guarded && !state.left {
+        broken("something is on the server, and nothing guards it");
+    }
+    if let Some(object) = state.object.filter(|object| object.phase == Some(P::Created)) {
+        if server.mark != object.uid || !server.whole {
+            broken("Created, and what is there is another's, or half loaded");
+        }
+        if server.locked_out {
+            broken("Created, and its login does not work");
+        }
+    }
+    let holders = state.jobs.iter().filter_map(Job::run).filter(|run| run.session == Session::Holds);
+    if holders.count() > 1 {
+        broken("two runs hold the lock");
+    }
+    if !is_true_of_backup(state) {
+        broken("a Backup is Completed, and nothing is stored");
+    }
+}
+
+/// A Job is launched.
+pub(crate) fn is_launched(state: &State, job: &Job, lost_work: bool) {
+    if lost_work {
+        broken(format!("{:?}: a Job has ended well, and its work is not done", job.name));
+    }
+    let highest = state.used.iter().find(|used| used.counts_with(&job.name));
+    if !state.forgot && highest.is_some_and(|highest| highest.attempt >= job.name.attempt) {
+        broken(format!("the name of {:?} is used again", job.name));
+    }
+}
