@@ -138,9 +138,10 @@ fn restore(state: &State, index: usize, read: &Read) -> Result<Option<(&'static 
             (true, false) => Err(End::Superseded),
         };
     }
-    let of_backup = state.requests.iter().any(|other| {
-        other.operation == Operation::Backup && other.progress == Some(Progress::Completed)
-    });
+    let of_backup = state
+        .requests
+        .iter()
+        .any(|other| other.operation == Operation::Backup && other.progress == Some(Progress::Completed));
     let case = match (begun, of_backup) {
         (true, _) => "resumed",
         (false, true) => "overwrite",

@@ -219,7 +219,8 @@ fn store(state: &mut State, index: usize, effect: Effect) -> Goes {
 
 fn final_backup(state: &mut State, run: &Run, effect: Effect) -> Goes {
     let announced = crate::run::known(state, run).and_then(|read| read.announced);
-    let folder = |state: &State, attempt| state.folders.iter().position(|folder| Some(folder.attempt) == attempt);
+    let folder =
+        |state: &State, attempt| state.folders.iter().position(|folder| Some(folder.attempt) == attempt);
     match effect {
         Effect::DeleteStored => {
             let left = announced.map(|(attempt, _)| attempt);

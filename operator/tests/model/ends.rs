@@ -44,7 +44,10 @@ fn person(state: &State, object: &Object) -> Option<(&'static str, Operation)> {
     };
     let lacks_one = intent == Intent::BackupThenDelete && may_hold_rows && !is_saved(state, object.announced);
     if is_due && lacks_one {
-        return Some(("BackupMissing: the final backup is gone, and the drop was claimed", Operation::Delete));
+        return Some((
+            "BackupMissing: the final backup is gone, and the drop was claimed",
+            Operation::Delete,
+        ));
     }
     if is_abandoned(state) && matches!(intent, Intent::Keep | Intent::BackupThenDelete) {
         return Some(("BackupMissing: half loaded, and the Restore is gone", Operation::Restore));

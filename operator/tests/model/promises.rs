@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use api::{DatabasePhase as P, DeletionPolicy as Policy, Operation};
 
 use crate::effects::is_true_of_backup;
-use crate::state::{Holds, Job, Run, Session, State};
+use crate::state::{Holds, Job, Name, Run, Session, State};
 
 thread_local! {
     static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -44,13 +44,15 @@ pub(crate) fn is_made(state: &State, job: &Job, run: &Run) {
     has_claim(state, job);
 }
 
-/// Nobody works on the server in the name of another's claim, but for one who deletes with `Retain`: it asks no server.
+/// Nobody works on the server under another's claim. Who deletes with `Retain` asks no server, and so claims without the
+/// lock; one that drops waits for it.
 fn has_claim(state: &State, job: &Job) {
     let Some(object) = state.object.filter(|object| object.uid == job.name.uid) else { return };
     let lost = |job: &Job| job.run().is_some_and(|run| run.session == Session::Lost);
-    let is_taken = object.claim.is_some_and(|claim| claim != job.name);
-    let is_left = object.deleted && object.promised() == Policy::Retain;
-    if is_taken && !is_left && !state.jobs.iter().any(lost) {
+    let is_without_lock =
+        |claim: &Name| claim.operation == Operation::Delete && job.name.operation != Operation::Delete;
+    let is_taken = object.claim.is_some_and(|claim| claim != job.name && !is_without_lock(&claim));
+    if is_taken && !state.jobs.iter().any(lost) {
         broken(format!("{:?} works on the server, and {:?} has claimed it", job.name, object.claim));
     }
 }
@@ -105,7 +107,10 @@ fn is_left(state: &State) -> bool {
 /// Whether the final backup has all that the database held.
 fn is_saved(state: &State, announced: Option<(u8, bool)>) -> bool {
     let Some((attempt, true)) = announced else { return false };
-    state.folders.iter().any(|folder| folder.attempt == attempt && folder.holds == Holds::Backup { covers: true })
+    state
+        .folders
+        .iter()
+        .any(|folder| folder.attempt == attempt && folder.holds == Holds::Backup { covers: true })
 }
 
 /// The run dumps the database.

@@ -96,7 +96,11 @@ pub(crate) fn step(state: &State, index: usize) -> Option<State> {
 /// How a path ends: some end because another operation is due.
 fn ends(of: u8) -> End {
     let overtaken = ["final-backup-lost", "handed-out"];
-    if overtaken.into_iter().any(|case| of == path(Operation::Delete, case)) { End::Superseded } else { End::Done }
+    if overtaken.into_iter().any(|case| of == path(Operation::Delete, case)) {
+        End::Superseded
+    } else {
+        End::Done
+    }
 }
 
 pub(crate) fn run_of(state: &mut State, index: usize) -> &mut Run {
@@ -183,7 +187,7 @@ pub(crate) fn write(state: &mut State, index: usize, to: P, says: Says) -> Resul
         object.ready = ready && run.generation == object.generation;
     }
     object.was_created |= says.created;
-    if to == P::Created {
+    if to == P::Created && !says.claim {
         object.claim = None;
         object.ready = run.generation == object.generation;
         object.recorded = Some(policy);

@@ -190,7 +190,9 @@ pub(crate) enum Stage {
     /// Its pod has ended, and Kubernetes does not say so yet.
     Over,
     /// Whether the driver said that repeating cannot help.
-    Failed { permanent: bool },
+    Failed {
+        permanent: bool,
+    },
     Complete,
 }
 
@@ -232,7 +234,9 @@ pub(crate) struct Folder {
 pub(crate) enum Holds {
     Parts,
     /// A whole backup of ours; whether no row can be newer.
-    Backup { covers: bool },
+    Backup {
+        covers: bool,
+    },
     /// A manifest that somebody else has put there.
     Forged,
 }

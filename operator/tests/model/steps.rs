@@ -6,9 +6,7 @@ use api::{DeletionPolicy as Policy, Operation};
 use crate::normal::normal;
 use crate::promises;
 use crate::run::{step, written};
-use crate::state::{
-    Folder, GONE, Holds, Job, Object, REQUESTS, Request, Session, Stage, State, Stored,
-};
+use crate::state::{Folder, GONE, Holds, Job, Object, REQUESTS, Request, Session, Stage, State, Stored};
 use crate::view::{Decisions, Does};
 
 /// A step: what it is, whether it is a fault or a person's doing, and where it leads.
@@ -62,9 +60,11 @@ impl Steps<'_> {
 
     /// What the operator launches.
     fn operator(&mut self, decisions: &mut Decisions) {
-        let backups = self.state.requests.iter().filter(|request| {
-            request.deleted && request.operation == Operation::Backup
-        });
+        let backups = self
+            .state
+            .requests
+            .iter()
+            .filter(|request| request.deleted && request.operation == Operation::Backup);
         let about = self.state.object.map(|object| object.uid);
         let about: Vec<_> = about.into_iter().chain(backups.map(|backup| backup.uid)).collect();
         for about in about {
@@ -180,9 +180,8 @@ impl Steps<'_> {
 
     /// Others write the bucket. Once a delete run has looked at the final backup, nothing can help any more.
     fn bucket(&mut self) {
-        let drops = |job: &Job| {
-            job.name.operation == Operation::Delete && job.run().is_some_and(|run| run.at >= 2)
-        };
+        let drops =
+            |job: &Job| job.name.operation == Operation::Delete && job.run().is_some_and(|run| run.at >= 2);
         if self.state.jobs.iter().any(drops) {
             return;
         }

@@ -37,7 +37,10 @@ struct View {
 /// What the operator does about one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
-    Launch { job: Job, lost_work: bool },
+    Launch {
+        job: Job,
+        lost_work: bool,
+    },
     /// It waits for what comes by itself: a Job, the end of a namespace.
     Waits,
     Settled,
@@ -113,9 +116,7 @@ fn decide(view: &View) -> [Does; 2] {
     let later = Now { moment: begin.moment.plus(LONG), time: begin.time };
     let at = |now| match plan(&world, &uid(view.about), &terms, now) {
         Plan::Nothing | Plan::Say(..) => (Does::Settled, false),
-        Plan::Act { decision, .. } => {
-            (does(&decision, view), look_again(&decision).is_some())
-        }
+        Plan::Act { decision, .. } => (does(&decision, view), look_again(&decision).is_some()),
     };
     let ((now, looks_again), (then, _)) = (at(&begin), at(&later));
     let waits = matches!(now, Does::Waits | Does::Stuck);
@@ -142,20 +143,14 @@ fn does(decision: &Decision, view: &View) -> Does {
             let name = Name { uid: view.about, operation: launch.operation, series, attempt };
             let stage = Stage::Running(crate::run::begin(launch.operation, is_of_backup));
             let generation = if is_of_backup { 1 } else { generation };
-            Does::Launch {
-                job: Job { name, generation, request, stage },
-                lost_work: launch.after_lost_work,
-            }
+            Does::Launch { job: Job { name, generation, request, stage }, lost_work: launch.after_lost_work }
         }
-        Decision::Wait(
-            Wait::Job { .. } | Wait::Suspended | Wait::Backoff { .. } | Wait::Namespace,
-        ) => Does::Waits,
+        Decision::Wait(Wait::Job { .. } | Wait::Suspended | Wait::Backoff { .. } | Wait::Namespace) => {
+            Does::Waits
+        }
         Decision::Settled(Settled::Current { .. } | Settled::NothingLeft) => Does::Settled,
         Decision::Stuck(
-            Stuck::Contradiction
-            | Stuck::UnknownDriver
-            | Stuck::NoPod { .. }
-            | Stuck::NotRunning { .. },
+            Stuck::Contradiction | Stuck::UnknownDriver | Stuck::NoPod { .. } | Stuck::NotRunning { .. },
         ) => Does::Stuck,
     }
 }
