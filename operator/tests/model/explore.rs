@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use crate::ends;
+use crate::hasher::Table;
 use crate::state::State;
 use crate::steps::{Step, steps};
 use crate::view::Decisions;
@@ -30,7 +31,7 @@ struct Graph {
 /// go on for ever, or if it can end where nothing explains why.
 pub(crate) fn explore(beginnings: Vec<State>) -> Found {
     let mut graph = Graph { states: Vec::new(), from: Vec::new(), free: Vec::new() };
-    let mut known: HashMap<Rc<State>, u32> = HashMap::new();
+    let mut known: Table<Rc<State>, u32> = Table::default();
     let mut decisions = Decisions::default();
     let mut found = Found::default();
     for beginning in beginnings {
@@ -67,7 +68,7 @@ pub(crate) fn explore(beginnings: Vec<State>) -> Found {
 impl Graph {
     fn number(
         &mut self,
-        known: &mut HashMap<Rc<State>, u32>,
+        known: &mut Table<Rc<State>, u32>,
         state: State,
         from: (u32, &'static str),
     ) -> u32 {

@@ -15,6 +15,7 @@ mod choice;
 mod effects;
 mod ends;
 mod explore;
+mod hasher;
 mod normal;
 mod promises;
 mod protocol;
@@ -39,11 +40,12 @@ fn beginning(word: Option<Policy>, backed_up: bool, may: May) -> State {
         server: None,
         handed_out: None,
         folders: Vec::new(),
-        left: false,
+        left: Vec::new(),
         terminating: false,
         spent: Vec::new(),
         used: Vec::new(),
         forgot: false,
+        beside: false,
         next_uid: 1,
         may,
     }
@@ -77,4 +79,46 @@ fn all(name: &str, beginnings: Vec<State>, at_least: usize) -> Found {
 fn a_database_lives_and_goes_as_its_owner_says_at_last() {
     let may = May { crash: 1, delete: 1, policy: 1, change: 1, ..May::default() };
     all("life", beginnings(may), 1);
+}
+
+#[test]
+fn a_lost_lock_and_a_late_launch_do_no_harm() {
+    let may = May { crash: 1, delete: 1, lose_lock: 1, late: 1, ..May::default() };
+    all("locks", beginnings(may), 1);
+}
+
+#[test]
+fn jobs_that_are_gone_or_never_begin_are_made_again_under_other_names() {
+    let may = May { crash: 2, delete: 1, expire: 2, restart: 1, stick: 1, ..May::default() };
+    all("jobs", beginnings(may), 1);
+}
+
+#[test]
+fn an_object_that_is_made_again_does_not_get_what_was_another_s() {
+    let may = May { crash: 1, delete: 2, recreate: 1, late: 1, ..May::default() };
+    all("recreated", beginnings(may), 1);
+}
+
+#[test]
+fn a_final_backup_that_is_lost_or_forged_counts_for_nothing() {
+    let may = May { crash: 1, delete: 1, bucket: 2, policy: 1, ..May::default() };
+    all("bucket", beginnings(may), 1);
+}
+
+#[test]
+fn a_backup_is_made_or_given_up() {
+    let may = May { crash: 1, delete: 1, backup: 1, withdraw: 1, ..May::default() };
+    all("backup", beginnings(may), 1);
+}
+
+#[test]
+fn a_restore_is_loaded_or_given_up() {
+    let may = May { crash: 1, delete: 1, restore: 1, withdraw: 1, ..May::default() };
+    all("restore", beginnings(may), 1);
+}
+
+#[test]
+fn a_namespace_ends() {
+    let may = May { crash: 1, terminate: 1, backup: 1, stick: 1, ..May::default() };
+    all("namespace", beginnings(may), 1);
 }

@@ -6,6 +6,7 @@ use crate::state::{GONE, Job, Name, REQUESTS, Series, Stage, State};
 /// highest, whatever that is.
 pub(crate) fn normal(state: &mut State) {
     forget_jobs(state);
+    forget_left(state);
     forget_folders(state);
     count_without_gaps(state);
     state.jobs.sort_by_key(|job| (job.name, job.request));
@@ -45,6 +46,15 @@ fn forget_jobs(state: &mut State) {
     if state.used.is_empty() {
         state.forgot = false;
     }
+}
+
+/// What was left matters as long as it is there, or a run may make it.
+fn forget_left(state: &mut State) {
+    let State { left, jobs, server, .. } = state;
+    left.retain(|uid| {
+        let is_there = server.is_some_and(|server| server.mark == *uid);
+        is_there || jobs.iter().any(|job| job.name.uid == *uid)
+    });
 }
 
 fn forget_folders(state: &mut State) {

@@ -38,7 +38,7 @@ pub(crate) fn all_walked() -> BTreeSet<u8> {
 /// The run makes the database, or repairs it.
 pub(crate) fn is_made(state: &State, job: &Job, run: &Run) {
     let guarded = state.object.is_some_and(|object| object.uid == job.name.uid && object.guarded);
-    if !guarded && !state.left && !state.terminating {
+    if !guarded && !state.left.contains(&job.name.uid) {
         broken(format!("made on the server, and no finalizer guards it, by {job:?} {run:?}"));
     }
     has_claim(state, job);
@@ -48,11 +48,17 @@ pub(crate) fn is_made(state: &State, job: &Job, run: &Run) {
 /// lock; one that drops waits for it.
 fn has_claim(state: &State, job: &Job) {
     let Some(object) = state.object.filter(|object| object.uid == job.name.uid) else { return };
-    let lost = |job: &Job| job.run().is_some_and(|run| run.session == Session::Lost);
     let is_without_lock =
         |claim: &Name| claim.operation == Operation::Delete && job.name.operation != Operation::Delete;
-    let is_taken = object.claim.is_some_and(|claim| claim != job.name && !is_without_lock(&claim));
-    if is_taken && !state.jobs.iter().any(lost) {
+    let is_at_work = |claim: &Name| {
+        let mut runs = state.jobs.iter().filter(|job| job.name == *claim).filter_map(Job::run);
+        runs.any(|run| run.session == Session::Holds)
+    };
+    let others = object.claim.filter(|claim| *claim != job.name && !is_without_lock(claim));
+    if !job.run().is_some_and(|run| run.session == Session::Holds) {
+        broken(format!("{:?} works on the server without the lock", job.name));
+    }
+    if others.is_some_and(|claim| is_at_work(&claim)) {
         broken(format!("{:?} works on the server, and {:?} has claimed it", job.name, object.claim));
     }
 }
@@ -136,7 +142,10 @@ pub(crate) fn is_let_go(state: &mut State, job: &Job) {
     if job.name.operation == Operation::Release && !state.terminating {
         broken("let go as if its namespace ended, and it does not");
     }
-    state.left |= is_there;
+    // A run that holds the lock still may make it after that: who retains, or lets go with a namespace, asks no server.
+    if is_retained || job.name.operation == Operation::Release {
+        state.left.push(job.name.uid);
+    }
 }
 
 /// What must hold in every state.
@@ -148,7 +157,7 @@ pub(crate) fn check(state: &State) {
         return;
     };
     let is_guarded = state.object.is_some_and(|object| object.uid == server.mark && object.guarded);
-    if !is_guarded && !state.left {
+    if !is_guarded && !state.left.contains(&server.mark) {
         broken("something is on the server, and nothing guards it");
     }
     if let Some(object) = state.object.filter(|object| object.phase == Some(P::Created)) {
@@ -170,7 +179,8 @@ pub(crate) fn check(state: &State) {
 
 /// A Job is launched.
 pub(crate) fn is_launched(state: &State, job: &Job, lost_work: bool) {
-    if lost_work {
+    // One that comes late may undo what another has done.
+    if lost_work && !state.beside {
         broken(format!("{:?}: a Job has ended well, and its work is not done", job.name));
     }
     let highest = state.used.iter().find(|used| used.counts_with(&job.name));

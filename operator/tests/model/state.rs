@@ -282,8 +282,8 @@ pub(crate) struct State {
     /// The uid of the object whose login has been handed out: there may be rows.
     pub(crate) handed_out: Option<u8>,
     pub(crate) folders: Vec<Folder>,
-    /// An object was let go, and its database was to stay.
-    pub(crate) left: bool,
+    /// The uids of objects that were let go, and whose databases may stay.
+    pub(crate) left: Vec<u8>,
     pub(crate) terminating: bool,
     /// The highest attempts that the operator remembers of Jobs that are gone.
     pub(crate) spent: Vec<Name>,
@@ -291,6 +291,8 @@ pub(crate) struct State {
     pub(crate) used: Vec<Name>,
     /// Whether the operator has forgotten something.
     pub(crate) forgot: bool,
+    /// Whether a launch came late, and so beside what others have launched since.
+    pub(crate) beside: bool,
     pub(crate) next_uid: u8,
     pub(crate) may: May,
 }

@@ -95,6 +95,7 @@ impl Steps<'_> {
         for index in 0..self.state.late.len() {
             let mut next = self.state.clone();
             let job = next.late.remove(index);
+            next.beside = true;
             post(&mut next, job);
             self.push("a launch that was decided before is posted", false, next);
         }

@@ -1,6 +1,5 @@
 //! What the operator decides, by its own code: the state as its watches show it → World → plan.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use db_operator::seen::request::KnownRequest;
 use db_operator::seen::world::World;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::hasher::Table;
 use crate::protocol::Progress;
 use crate::state::{GONE, Job, Name, Object, REQUESTS, Request, Series, Stage, State};
 
@@ -50,7 +50,7 @@ pub(crate) enum Does {
 
 /// Decisions that were made before.
 #[derive(Debug, Default)]
-pub(crate) struct Decisions(HashMap<View, [Does; 2]>);
+pub(crate) struct Decisions(Table<View, [Does; 2]>);
 
 /// Longer than the operator waits for anything.
 const LONG: Duration = Duration::from_hours(2);
