@@ -66,12 +66,7 @@ pub(crate) fn explore(beginnings: Vec<State>) -> Found {
 }
 
 impl Graph {
-    fn number(
-        &mut self,
-        known: &mut Table<Rc<State>, u32>,
-        state: State,
-        from: (u32, &'static str),
-    ) -> u32 {
+    fn number(&mut self, known: &mut Table<Rc<State>, u32>, state: State, from: (u32, &'static str)) -> u32 {
         if let Some(number) = known.get(&state) {
             return *number;
         }

@@ -17,32 +17,44 @@ pub(crate) fn normal(state: &mut State) {
     state.folders.sort_by_key(|folder| folder.attempt);
 }
 
-/// Whether attempts of that series are counted on still.
-fn counts(state: &State, name: &Name) -> bool {
-    let is_request = |uid: u8| state.requests.iter().any(|request| request.uid == uid) || uid == GONE;
-    if name.uid >= REQUESTS {
-        return is_request(name.uid);
+/// What series are counted on: the object, and the requests that are there.
+struct Counted {
+    object: Option<(u8, u8)>,
+    requests: Vec<u8>,
+}
+
+impl Counted {
+    fn of(state: &State) -> Self {
+        let object = state.object.map(|object| (object.uid, object.generation));
+        Self { object, requests: state.requests.iter().map(|request| request.uid).collect() }
     }
-    let object = state.object.filter(|object| object.uid == name.uid);
-    object.is_some_and(|object| match name.series {
-        Series::Generation(generation) => generation == object.generation,
-        Series::Request(uid) => is_request(uid),
-    })
+
+    /// Whether attempts of that series are counted on still.
+    fn has(&self, name: &Name) -> bool {
+        let is_request = |uid: u8| uid == GONE || self.requests.contains(&uid);
+        if name.uid >= REQUESTS {
+            return is_request(name.uid);
+        }
+        self.object.is_some_and(|(uid, now)| {
+            let counts = match name.series {
+                Series::Generation(generation) => generation == now,
+                Series::Request(request) => is_request(request),
+            };
+            uid == name.uid && counts
+        })
+    }
 }
 
 fn forget_jobs(state: &mut State) {
-    let known = state.clone();
-    let is_newest = |job: &Job| {
-        let mut others = known.jobs.iter();
-        !others.any(|other| other.name.counts_with(&job.name) && other.name.attempt > job.name.attempt)
-    };
-    state.jobs.retain(|job| job.is_active() || (counts(&known, &job.name) && is_newest(job)));
+    let counted = Counted::of(state);
+    let names: Vec<Name> = state.jobs.iter().map(|job| job.name).collect();
+    let is_newest =
+        |name: &Name| !names.iter().any(|other| other.counts_with(name) && other.attempt > name.attempt);
+    state.jobs.retain(|job| job.is_active() || (counted.has(&job.name) && is_newest(&job.name)));
     // The operator forgets them, too.
-    state.spent.retain(|name| counts(&known, name));
-    let jobs = state.jobs.clone();
-    let late = state.late.clone();
-    let is_there = |name: &Name| jobs.iter().chain(&late).any(|job| job.name.counts_with(name));
-    state.used.retain(|name| counts(&known, name) || is_there(name));
+    state.spent.retain(|name| counted.has(name));
+    let State { used, jobs, late, .. } = state;
+    used.retain(|name| counted.has(name) || jobs.iter().chain(&*late).any(|job| job.name.counts_with(name)));
     if state.used.is_empty() {
         state.forgot = false;
     }
@@ -106,12 +118,14 @@ fn names(state: &mut State, mut each: impl FnMut(&mut Name)) {
 }
 
 fn count_without_gaps(state: &mut State) {
-    let mut said = Vec::new();
-    names(state, |name| said.push(*name));
-    said.sort_unstable();
-    said.dedup();
+    let mut said = Vec::with_capacity(8);
     names(state, |name| {
-        let below = said.iter().filter(|known| known.counts_with(name) && known.attempt < name.attempt);
+        if !said.contains(name) {
+            said.push(*name);
+        }
+    });
+    names(state, |name| {
+        let below = said.iter().filter(|known| known.attempt < name.attempt && known.counts_with(name));
         name.attempt = u8::try_from(below.count() + 1).unwrap();
     });
 }

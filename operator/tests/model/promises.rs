@@ -31,8 +31,8 @@ pub(crate) fn walked(path: u8) {
 }
 
 /// All paths that were gone to their end.
-pub(crate) fn all_walked() -> BTreeSet<u8> {
-    WALKED.with_borrow(Clone::clone)
+pub(crate) fn all_walked() -> BTreeSet<String> {
+    WALKED.with_borrow(|walked| walked.iter().map(|path| crate::protocol::name(*path)).collect())
 }
 
 /// The run makes the database, or repairs it.

@@ -76,6 +76,12 @@ pub(crate) fn path(operation: Operation, case: &str) -> u8 {
     u8::try_from(number).unwrap()
 }
 
+/// What `protocol.txt` calls that path.
+pub(crate) fn name(path: u8) -> String {
+    let Path { operation, case, .. } = PATHS.get(usize::from(path)).unwrap();
+    format!("{operation} {case}").trim_end().to_owned()
+}
+
 pub(crate) fn effect(path: u8, at: u8) -> Option<Effect> {
     PATHS.get(usize::from(path))?.effects.get(usize::from(at)).copied()
 }
