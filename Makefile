@@ -1,6 +1,6 @@
 # The commands of this project. Each sets up what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench generate cluster cluster-down
+.PHONY: help demo test check mutants bench generate cluster cluster-down
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ test: ## all tests; ends with `N passed, N failed`
 
 check: ## format, clippy, docs, licences, generated files, charts
 	@e2e/check.sh
+
+mutants: ## change what decides, one line at a time, and show which test catches each (10 minutes)
+	@e2e/mutants.sh
 
 bench: ## figures beside those of other ways, as tables; PARTS="backups" measures less
 	@e2e/bench.sh $(PARTS)
