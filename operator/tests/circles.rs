@@ -90,6 +90,7 @@ impl Named {
 }
 
 impl<'ast> Visit<'ast> for Named {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's, and grows")]
     fn visit_item(&mut self, item: &'ast Item) {
         let attributes = match item {
             Item::Mod(item) => &item.attrs,

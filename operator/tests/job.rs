@@ -131,7 +131,12 @@ fn job(database: &KnownDatabase, driver: &KnownDriver, operation: Operation) -> 
     let keys = match operation {
         Operation::DeleteBackup => StoreKeys { decryption_key: None, ..keys() },
         Operation::Release => StoreKeys::default(),
-        _ => keys(),
+        Operation::Create
+        | Operation::Backup
+        | Operation::BackupBeforeDelete
+        | Operation::Restore
+        | Operation::Rotate
+        | Operation::Delete => keys(),
     };
     let worker = if operation == Operation::Release { Worker::Release } else { Worker::Driver(driver) };
     serde_json::to_value(build(subject, worker, &launch(operation), &keys, &settings())).unwrap()

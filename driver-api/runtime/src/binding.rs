@@ -216,14 +216,13 @@ impl BindingSecret {
         secret.metadata.uid = self.seen.there().and_then(|stored| stored.metadata.uid.clone());
         let parameters = PatchParams::apply(DRIVER_FIELD_MANAGER).force();
         let applied = self.api.patch(&self.name, &parameters, &Patch::Apply(&secret)).await;
-        let applied = applied.map_err(|error| match &error {
+        let applied = applied.map_err(|error| {
             // Only names and labels of the template can be invalid here.
-            kube::Error::Api(status) if status.is_invalid() => Failure::new(
-                Reason::Invalid,
-                format!("the API server refuses {self}: correct spec.secretTemplate"),
-            )
-            .with_source(error),
-            _ => kubernetes(&format!("cannot write {self}"), error),
+            if matches!(&error, kube::Error::Api(status) if status.is_invalid()) {
+                let message = format!("the API server refuses {self}: correct spec.secretTemplate");
+                return Failure::new(Reason::Invalid, message).with_source(error);
+            }
+            kubernetes(&format!("cannot write {self}"), error)
         })?;
         self.seen = Seen::There(Box::new(applied));
         Ok(())

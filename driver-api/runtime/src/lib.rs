@@ -100,7 +100,12 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
             let elsewhere = match assignment.operation {
                 Operation::Backup => true,
                 Operation::Restore => !run.restore_is_begun(),
-                _ => false,
+                Operation::Create
+                | Operation::BackupBeforeDelete
+                | Operation::Rotate
+                | Operation::Delete
+                | Operation::DeleteBackup
+                | Operation::Release => false,
             };
             if !elsewhere && !matches!(reason, Reason::Busy | Reason::Superseded) {
                 let (server, database) = (run.server_name::<D>(), run.target::<D>().name);

@@ -193,10 +193,8 @@ impl From<S3Error> for Fault {
             return Self::answer(*status, body);
         }
         // The outermost sentence of a connection error says little; the innermost says why.
-        let mut message = match &error {
-            S3Error::Reqwest(error) if error.is_timeout() => "no answer in time".to_owned(),
-            _ => error.to_string(),
-        };
+        let is_late = matches!(&error, S3Error::Reqwest(error) if error.is_timeout());
+        let mut message = if is_late { "no answer in time".to_owned() } else { error.to_string() };
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
             let next = cause.to_string();

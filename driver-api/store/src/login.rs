@@ -86,13 +86,15 @@ impl Login {
         let found = provider.provide_credentials().await;
         let found = found.map_err(|error| {
             let why = aws_sdk_secretsmanager::error::DisplayErrorContext(&error).to_string();
-            match error {
-                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
-                    Fault::denied(format!("the pod has no AWS credentials: {why}"))
-                }
-                // A token service that fails for a moment must not end a long upload.
-                _ => Fault::broken(format!("cannot renew the AWS credentials: {why}")),
+            let is_missing = matches!(
+                error,
+                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
+            );
+            if is_missing {
+                return Fault::denied(format!("the pod has no AWS credentials: {why}"));
             }
+            // A token service that fails for a moment must not end a long upload.
+            Fault::broken(format!("cannot renew the AWS credentials: {why}"))
         })?;
         let credentials = Credentials::new(
             Some(found.access_key_id()),

@@ -46,7 +46,21 @@ async fn drop_database(connection: &Connection, layout: &Layout) -> Result<()> {
                 "{error} (to end the sessions of other roles it needs GRANT pg_signal_backend, to drop a database that it does not own a superuser)"
             ),
         )),
-        _ => Err(error),
+        ErrorKind::Unreachable
+        | ErrorKind::TlsRefused
+        | ErrorKind::Untrusted
+        | ErrorKind::AuthenticationFailed
+        | ErrorKind::Invalid
+        | ErrorKind::NameTaken
+        | ErrorKind::Unsupported
+        | ErrorKind::Busy
+        | ErrorKind::NotEmpty
+        | ErrorKind::BackupDamaged
+        | ErrorKind::Internal
+        | ErrorKind::StorageUnreachable
+        | ErrorKind::StorageDenied
+        | ErrorKind::BucketMissing
+        | ErrorKind::DecryptionFailed => Err(error),
     }
 }
 

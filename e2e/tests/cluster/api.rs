@@ -18,6 +18,7 @@ async fn dry_run(client: &Client, plural: &str, object: &Value) -> Result<(), St
 }
 
 /// What the API server says, without what kube adds.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's, and grows")]
 fn said(error: kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message,

@@ -35,10 +35,8 @@ fn create(over: &Value) -> Object {
 }
 
 fn decision(world: &World, uid: &str) -> Decision {
-    match plan(world, uid, &terms(), &at(0)) {
-        Plan::Act { decision, .. } => decision,
-        other => panic!("{other:?}"),
-    }
+    let Plan::Act { decision, .. } = plan(world, uid, &terms(), &at(0)) else { panic!("nothing is done") };
+    decision
 }
 
 fn launched(world: &World, uid: &str) -> Option<(Operation, u32)> {
@@ -198,9 +196,9 @@ fn a_run_is_given_the_keys_of_the_bucket_that_it_needs() {
 #[test]
 fn what_is_lost_or_broken_is_told_and_waits_for_nothing() {
     let lost = world(vec![Object::Request(Box::new(request("Backup", "nightly", &json!({}))))]);
-    let told = |world: &World, uid: &str| match plan(world, uid, &terms(), &at(0)) {
-        Plan::Say(about, notice) => (about.kind.unwrap(), notice.map(|notice| notice.reason)),
-        other => panic!("{other:?}"),
+    let told = |world: &World, uid: &str| {
+        let Plan::Say(about, notice) = plan(world, uid, &terms(), &at(0)) else { panic!("nothing is said") };
+        (about.kind.unwrap(), notice.map(|notice| notice.reason))
     };
     assert_eq!(told(&lost, "nightly"), ("Backup".into(), Some("DatabaseNotFound")));
     let found =

@@ -29,7 +29,7 @@ impl Ended {
     pub(super) fn of_a_list(self) -> Self {
         match self {
             Self::Refused { code: 400 | 422, .. } => Self::NoStream,
-            other => other,
+            Self::TooOld | Self::NoStream | Self::Refused { .. } | Self::Broken(_) | Self::NobodyListens => self,
         }
     }
 }
@@ -39,6 +39,7 @@ pub(super) fn refused_by(status: &RawValue) -> Ended {
     refused(code, message)
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's, and grows")]
 pub(super) fn refusal(error: kube::Error) -> Ended {
     match error {
         kube::Error::Api(status) => refused(status.code, status.message.clone()),

@@ -33,10 +33,8 @@ pub(crate) fn database(name: &str, over: &Value) -> KnownDatabase {
         "spec": {"driver": "engine", "connect": {"host": "Db.example"},
                  "credentials": {"username": {"value": "u"}, "password": {"value": "hunter2"}}},
     });
-    match decoded(Kind::Database, base, over) {
-        Object::Database(database) => *database,
-        other => panic!("{other:?}"),
-    }
+    let Object::Database(database) = decoded(Kind::Database, base, over) else { panic!("it is no Database") };
+    *database
 }
 
 /// A Backup or Restore in namespace `shop` whose uid is its name.
@@ -52,10 +50,8 @@ pub(crate) fn request(kind: &str, name: &str, over: &Value) -> KnownRequest {
         over["status"]["phase"] = Value::Null;
     }
     let kind = if kind == "Backup" { Kind::Backup } else { Kind::Restore };
-    match decoded(kind, base, &over) {
-        Object::Request(request) => *request,
-        other => panic!("{other:?}"),
-    }
+    let Object::Request(request) = decoded(kind, base, &over) else { panic!("it is no Request") };
+    *request
 }
 
 /// A Job in namespace `shop` that works on the object with that uid.
@@ -70,10 +66,8 @@ pub(crate) fn job(uid: &str, operation: api::Operation, attempt: u32, over: &Val
         },
         "spec": {"template": {"spec": {"containers": [{"name": "driver", "image": "img:1"}]}}},
     });
-    match decoded(Kind::Job, base, over) {
-        Object::Job(job) => *job,
-        other => panic!("{other:?}"),
-    }
+    let Object::Job(job) = decoded(Kind::Job, base, over) else { panic!("it is no Job") };
+    *job
 }
 
 /// A Driver named `engine`, or as `over` says.
@@ -82,8 +76,6 @@ pub(crate) fn driver(over: &Value) -> KnownDriver {
         "metadata": {"name": "engine", "uid": "driver", "generation": 1},
         "spec": {"image": "img:1"},
     });
-    match decoded(Kind::Driver, base, over) {
-        Object::Driver(driver) => driver,
-        other => panic!("{other:?}"),
-    }
+    let Object::Driver(driver) = decoded(Kind::Driver, base, over) else { panic!("it is no Driver") };
+    driver
 }

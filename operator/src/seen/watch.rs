@@ -39,8 +39,10 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// The wait before a watch that failed is opened again. It doubles with each further failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// The longest such wait.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// The longest such wait after a connection that broke: whoever waits for the operator waits for this.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// The longest such wait after an answer that refuses: the API server has too much to do, or gives no right.
+const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(15);
 
 /// A watch that has held for so long has not failed from the start.
 const LONG_ENOUGH: Duration = Duration::from_secs(5);
@@ -67,6 +69,7 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
         let begun = Instant::now();
         let ended = watch.run().await;
         let held = begun.elapsed() >= LONG_ENOUGH;
+        let longest = longest_backoff(&ended);
         if held {
             failures = 0;
         }
@@ -91,9 +94,22 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
         }
         // The first time at once: most connections that break do so because the API server is restarted.
         if failures > 0 {
-            sleep(FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF)).await;
+            sleep(backoff(failures).min(longest)).await;
         }
         failures += 1;
+    }
+}
+
+/// The wait after that many failures.
+fn backoff(failures: u32) -> Duration {
+    FIRST_BACKOFF.saturating_mul(1 << failures.min(10))
+}
+
+/// How long to wait at most after a watch that ended so.
+fn longest_backoff(ended: &Result<(), Ended>) -> Duration {
+    match ended {
+        Err(Ended::Refused { .. }) => LONGEST_AFTER_REFUSAL,
+        Ok(()) | Err(Ended::TooOld | Ended::NoStream | Ended::Broken(_) | Ended::NobodyListens) => LONGEST_BACKOFF,
     }
 }
 

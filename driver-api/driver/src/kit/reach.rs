@@ -104,6 +104,7 @@ impl Obstacle {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's, and grows")]
     fn in_tls(error: &rustls::Error) -> Self {
         let (kind, what, next) = match error {
             rustls::Error::InvalidCertificate(why) => (
@@ -125,6 +126,7 @@ impl Obstacle {
         Self { kind, what, next }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the enum is another crate's, and grows")]
     fn below_tls(kind: io::ErrorKind) -> Self {
         let (what, next) = match kind {
             io::ErrorKind::ConnectionRefused => {

@@ -163,7 +163,16 @@ impl Record<Database> {
                 DatabasePhase::RestoreInProgress => ("Restoring", "a driver is loading a backup"),
                 // A repair, or a backup: Ready is about the generation before until it ends, and so is what
                 // is observed.
-                _ => return Ok(Wish::Write),
+                DatabasePhase::Created
+                | DatabasePhase::BackupRequested
+                | DatabasePhase::BackupInProgress
+                | DatabasePhase::BackupCompleted
+                | DatabasePhase::RestoreRequested
+                | DatabasePhase::RestoreCompleted
+                | DatabasePhase::BackupBeforeDeleteInProgress
+                | DatabasePhase::BackupBeforeDeleteCompleted
+                | DatabasePhase::DeletionInProgress
+                | DatabasePhase::Deleted => return Ok(Wish::Write),
             };
             status.observed_generation = Some(generation);
             status.conditions.set(READY, false, beginning.0, beginning.1, generation, &now);

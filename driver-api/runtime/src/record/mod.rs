@@ -198,11 +198,8 @@ fn is_conflict(error: &kube::Error) -> bool {
 
 /// Whether the request may have taken effect all the same.
 fn is_unsure(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => status.code >= 500,
-        // The connection broke, or the answer did not come in time or cannot be read.
-        _ => true,
-    }
+    // Without an answer, the connection broke, or the answer did not come in time or cannot be read.
+    !matches!(error, kube::Error::Api(status) if status.code < 500)
 }
 
 fn same<S: Serialize>(one: &S, other: &S) -> bool {

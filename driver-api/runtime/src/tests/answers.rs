@@ -13,9 +13,10 @@ use store::testing::bucket;
 
 /// Something that a run of that operation is due on.
 async fn due(operation: Operation) -> Stored {
-    let stored = match operation {
-        Operation::Create => Stored::empty(&bucket().await, &json!({})).await,
-        _ => Stored::alone(&["one"]).await,
+    let stored = if operation == Operation::Create {
+        Stored::empty(&bucket().await, &json!({})).await
+    } else {
+        Stored::alone(&["one"]).await
     };
     match operation {
         Operation::Create => {}

@@ -227,7 +227,12 @@ async fn nobody_is_asked_for_the_rest_before_all_that_was_given_is_looked_at() {
                 let spec = json!({"database": "orders", "from": from, "overwrite": true});
                 stored.world.api.objects(|objects| objects.make(Kind::Restore, "back", &spec));
             }
-            _ => stored.world.api.delete(),
+            Operation::Create
+            | Operation::BackupBeforeDelete
+            | Operation::Rotate
+            | Operation::Delete
+            | Operation::DeleteBackup
+            | Operation::Release => stored.world.api.delete(),
         }
         if operation == Operation::Delete {
             stored.world.api.edit(|database| {

@@ -134,6 +134,8 @@ impl World {
 fn assert_failed(outcome: &Outcome, expected: Reason) -> &str {
     match outcome {
         Outcome::Failed { reason, message, .. } if *reason == expected => message,
-        other => panic!("expected a failure for {expected:?}, got {other:?}"),
+        Outcome::Done | Outcome::Terminated | Outcome::Failed { .. } => {
+            panic!("expected a failure for {expected:?}, got {outcome:?}")
+        }
     }
 }

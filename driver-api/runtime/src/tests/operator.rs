@@ -39,7 +39,11 @@ pub(super) fn next_request(world: &World, operation: Operation) -> Option<Reques
         Operation::DeleteBackup => return withdrawn(world).next(),
         Operation::Backup => "backup",
         Operation::Restore => "restore",
-        _ => return None,
+        Operation::Create
+        | Operation::BackupBeforeDelete
+        | Operation::Rotate
+        | Operation::Delete
+        | Operation::Release => return None,
     };
     let active = status["activeOperation"][field].as_str();
     let all = world.api.objects(|objects| objects.all(kind(operation)));

@@ -228,7 +228,7 @@ async fn paths() -> Vec<(Operation, &'static str, Vec<String>)> {
 #[tokio::test]
 async fn the_protocol_is_what_the_runs_do() {
     let mut text = HEAD.to_owned();
-    for (operation, case, effects) in paths().await {
+    for (operation, case, effects) in Box::pin(paths()).await {
         writeln!(text, "\n{}", format!("operation {operation} {case}").trim_end()).unwrap();
         for effect in effects {
             assert!(is_known(&effect), "{effect:?} is not in the vocabulary");

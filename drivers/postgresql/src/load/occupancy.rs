@@ -49,9 +49,11 @@ pub(crate) async fn check(
     let rows = inside.rows(FOUND, &[], "cannot look what is in the database").await?;
     let Some(row) = rows.first() else {
         return match in_extensions(session, layout).await {
-            Err(error) if error.kind() == ErrorKind::Unreachable => Err(error),
-            // A restore that overwrites gives it up unread, any other one stops here.
-            Err(error) => Ok(Occupancy::Occupied { what: format!("what cannot be looked into ({error})") }),
+            // What nobody may read is content: a restore that overwrites gives it up unread, any other one stops here. Every
+            // other error says nothing about what is there.
+            Err(error) if error.kind() == ErrorKind::InsufficientPrivilege => {
+                Ok(Occupancy::Occupied { what: format!("what cannot be looked into ({error})") })
+            }
             occupancy => occupancy,
         };
     };

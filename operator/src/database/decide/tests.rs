@@ -150,10 +150,8 @@ fn a_job_that_cannot_start_is_noticed_in_time() {
 fn what_ends_with_its_namespace_is_let_go_and_what_nobody_deletes_yet_waits() {
     let terminating = |intent, jobs| Facts { intent, terminating: true, ..facts(jobs) };
     let unknown = Facts { registered: false, ..terminating(Intent::BackupThenDelete, Vec::new()) };
-    match decide(&unknown) {
-        Decision::Launch(launch) => assert_eq!(launch.operation, Operation::Release),
-        other => panic!("{other:?}"),
-    }
+    let Decision::Launch(launch) = decide(&unknown) else { panic!("nothing is launched") };
+    assert_eq!(launch.operation, Operation::Release);
     assert_eq!(decide(&terminating(Intent::Keep, Vec::new())), Decision::Wait(Wait::Namespace));
     let release = JobFact { operation: Operation::Release, ..failed(1, 30) };
     assert_eq!(attempt(&decide(&terminating(Intent::Delete, vec![release]))), Some(2));
@@ -224,9 +222,9 @@ fn what_nobody_asks_for_comes_last_and_says_so() {
             ..facts(Vec::new())
         })
     };
-    let unasked = |decision| match decision {
-        Decision::Launch(Launch { operation, unasked, .. }) => (operation, unasked),
-        other => panic!("{other:?}"),
+    let unasked = |decision| {
+        let Decision::Launch(Launch { operation, unasked, .. }) = decision else { panic!("{decision:?}") };
+        (operation, unasked)
     };
     assert_eq!(unasked(due(None, Wishes::default())), (Operation::Create, true));
     let backup = Request {
@@ -269,10 +267,9 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
         ..facts(vec![failing.clone()])
     };
     assert!(matches!(decide(&waiting(Vec::new())), Decision::Wait(Wait::Backoff { .. })));
-    match decide(&waiting(vec![request("younger", Operation::Backup)])) {
-        Decision::Launch(launch) => assert_eq!(&*launch.request.unwrap().uid, "younger"),
-        other => panic!("{other:?}"),
-    }
+    let decided = decide(&waiting(vec![request("younger", Operation::Backup)]));
+    let Decision::Launch(launch) = decided else { panic!("nothing is launched") };
+    assert_eq!(&*launch.request.unwrap().uid, "younger");
 }
 
 #[test]
@@ -337,10 +334,9 @@ fn a_restore_that_failed_for_want_of_its_backup_is_tried_at_once_when_that_is_co
         })
     };
     assert_eq!(attempt(&decided(None, failing(None))), None);
-    match decided(Some("b-1"), failing(None)) {
-        Decision::Launch(launch) => assert_eq!((launch.attempt, launch.source.as_deref()), (7, Some("b-1"))),
-        other => panic!("{other:?}"),
-    }
+    let decided = decided(Some("b-1"), failing(None));
+    let Decision::Launch(launch) = decided else { panic!("nothing is launched") };
+    assert_eq!((launch.attempt, launch.source.as_deref()), (7, Some("b-1")));
     assert_eq!(
         attempt(&decided(Some("b-1"), failing(Some("b-1")))),
         None,

@@ -51,9 +51,9 @@ fn why_a_job_failed_is_told_apart() {
 
 #[test]
 fn a_pod_that_ran_once_is_remembered_between_two_pods() {
-    let pods = |status: Value| match with(&status).state {
-        JobState::Active(pods) => pods,
-        other => panic!("{other:?} is not active"),
+    let pods = |status: Value| {
+        let JobState::Active(pods) = with(&status).state else { panic!("it is not active") };
+        pods
     };
     assert_eq!(pods(json!({})), Pods::None);
     assert_eq!(pods(json!({"active": 0, "uncountedTerminatedPods": {}})), Pods::None);
