@@ -43,9 +43,8 @@ pub(super) fn of(
 /// What the platform team sets, but what is ours: what begins as ours does, and what `taken` has. The admission policy
 /// refuses a name that is there twice, of which the kubelet takes one and a reader perhaps the other.
 pub(super) fn of_platform(variables: BTreeMap<String, String>, taken: &[EnvVar]) -> Vec<EnvVar> {
-    let is_free = |name: &str| {
-        !name.starts_with(RESERVED) && taken.iter().all(|variable| variable.name != name)
-    };
+    let is_free =
+        |name: &str| !name.starts_with(RESERVED) && taken.iter().all(|variable| variable.name != name);
     let free = variables.into_iter().filter(|(name, _)| is_free(name));
     free.map(|(name, text)| value(&name, text)).collect()
 }
