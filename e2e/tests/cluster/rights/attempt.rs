@@ -77,7 +77,9 @@ fn refuser(what: &str, message: &str) -> Result<&'static str> {
         Ok("admission policy")
     } else if message.contains(" cannot ") {
         Ok("RBAC")
+    } else if message.contains("no new finalizers can be added") {
+        Ok("API server")
     } else {
-        bail!("{what}: neither RBAC nor a policy refused it: {message}")
+        bail!("{what}: it is not said who refused it: {message}")
     }
 }
