@@ -246,7 +246,6 @@ async fn an_image_that_does_not_exist_is_named() {
             .register_driver(|spec| {
                 right = std::mem::replace(&mut spec.image, "localhost/no-such-image:1".to_owned());
                 spec.image_pull_policy = Some("IfNotPresent".to_owned());
-                spec.active_deadline_seconds = Some(30);
             })
             .await?;
         test.create(&database("orders").driver(&driver)).await?;
