@@ -117,6 +117,11 @@ db-operator|/image/repository|--set image.repository=example.com/image:tag
 db-operator|/logFormat|--set logFormat=xml
 db-operator|/maxJobs|--set maxJobs=0
 db-operator|/resyncInterval|--set resyncInterval=daily
+db-operator|/clusterId|--set clusterId=a/b
+db-operator|missing property 'image'|--set allowedDrivers[0].command={/x}
+db-operator|/allowedDrivers/0/env/0|--set allowedDrivers[0].image=x,allowedDrivers[0].env={DB_OPERATOR_UID}
+db-operator|'images' not allowed|--set allowedDrivers[0].images=x
+db-operator-tenant|/operator/name|--set operator.name=A_B
 db-operator|/tenantNamespaces|--set tenantNamespaces={a,a}
 db-operator|/tenantNamespaces/0|--set tenantNamespaces={Team_A}
 db-operator|'Oracle_DB' not allowed|--set drivers.Oracle_DB.image.repository=x
@@ -129,10 +134,6 @@ db-operator|'keep' not allowed|--set crds.keep=false
 db-operator|/commonLabels/app.kubernetes.io~1name|--set commonLabels.app\.kubernetes\.io/name=x
 db-operator-tenant|'name' not allowed|--set serviceAccount.name=x
 END
-  # shellcheck disable=SC2016 # the message quotes a command
-  check "refused: no clusterId and no cluster to ask" \
-    refused 'Set clusterId: $(kubectl get namespace kube-system -o jsonpath={.metadata.uid})' \
-    render "$chart" --set clusterId=
   check "refused: a ServiceMonitor without its kind" \
     refused "no kind ServiceMonitor" render "$chart" --values "$default" --set metrics.serviceMonitor.enabled=true
 }
@@ -155,18 +156,26 @@ rights() {
 
 expected_rights() {
   cat <<'END'
+ClusterRole db-operator-bind: bind clusterroles in rbac.authorization.k8s.io named db-operator-jobs,db-operator-driver
+ClusterRole db-operator-driver: get restores in db.isotoma.com
+ClusterRole db-operator-driver: get,create,patch backups in db.isotoma.com
+ClusterRole db-operator-driver: get,create,patch secrets in 
+ClusterRole db-operator-driver: get,patch databases in db.isotoma.com
+ClusterRole db-operator-driver: patch databases/status,backups/status,restores/status in db.isotoma.com
+ClusterRole db-operator-jobs: create jobs in batch
 ClusterRole db-operator-edit: create,update,patch,delete,deletecollection databases,backups,restores in db.isotoma.com
 ClusterRole db-operator-release: get,patch databases,backups in db.isotoma.com
-ClusterRole db-operator-release: patch databases/status in db.isotoma.com
 ClusterRole db-operator-servicebinding: get,list,watch databases in db.isotoma.com
 ClusterRole db-operator-view: get,list,watch databases,backups,restores,drivers in db.isotoma.com
-ClusterRole db-operator: create,get,list,watch jobs in batch
+ClusterRole db-operator: get,list,watch jobs in batch
+ClusterRole db-operator: get,list,watch namespaces in 
 ClusterRole db-operator: create,patch events in events.k8s.io
 ClusterRole db-operator: get,list,watch databases,backups,restores,drivers in db.isotoma.com
 ClusterRoleBinding db-operator-release: ClusterRole db-operator-release to ServiceAccount db-operator/db-operator-release
 ClusterRoleBinding db-operator: ClusterRole db-operator to ServiceAccount db-operator/db-operator
 Role db-operator/db-operator: create leases in coordination.k8s.io
-Role db-operator/db-operator: get,patch leases in coordination.k8s.io named db-operator
+Role db-operator/db-operator: get,list,patch,watch leases in coordination.k8s.io named db-operator
+RoleBinding db-operator/db-operator-release-jobs: ClusterRole db-operator-jobs to ServiceAccount db-operator/db-operator
 RoleBinding db-operator/db-operator: Role db-operator to ServiceAccount db-operator/db-operator
 END
   expected_tenant_rights orders
@@ -174,12 +183,8 @@ END
 
 expected_tenant_rights() {
   cat <<END
-Role $1/db-operator-driver: get restores in db.isotoma.com
-Role $1/db-operator-driver: get,create,patch backups in db.isotoma.com
-Role $1/db-operator-driver: get,create,patch secrets in 
-Role $1/db-operator-driver: get,patch databases in db.isotoma.com
-Role $1/db-operator-driver: patch databases/status,backups/status,restores/status in db.isotoma.com
-RoleBinding $1/db-operator-driver: Role db-operator-driver to ServiceAccount $1/db-operator-driver
+RoleBinding $1/db-operator-tenant-driver: ClusterRole db-operator-driver to ServiceAccount $1/db-operator-driver
+RoleBinding $1/db-operator-tenant-jobs: ClusterRole db-operator-jobs to ServiceAccount db-operator/db-operator
 END
 }
 
@@ -217,6 +222,16 @@ test_rendering() {
     --values "$default" --include-crds
   check "no CRD with crds.install=false" has_count 0 "$chart" '.kind == "CustomResourceDefinition"' \
     --values "$small" --include-crds
+  check "each CRD says to Helm and Argo CD that it is kept" has_count 4 "$chart" '
+    .kind == "CustomResourceDefinition" and .metadata.annotations["helm.sh/resource-policy"] == "keep"
+      and .metadata.annotations["argocd.argoproj.io/sync-options"] == "Prune=false"' --values "$default" --include-crds
+  check "two admission policies, each bound" has_count 4 "$chart" '.kind | startswith("ValidatingAdmissionPolicy")'
+  check "no admission policy when there is to be none" has_count 0 "$chart" '.kind | startswith("ValidatingAdmissionPolicy")' \
+    --set admissionPolicies.enabled=false
+  check "no cluster is asked who it is" has_count 0 "$chart" \
+    '.spec.template.spec.containers // [] | any(.env | any(.name == "CLUSTER_ID"))'
+  check "the user is left to image and platform" has_count 0 "$chart" \
+    '(.spec.template.spec // .spec).securityContext // {} | has("runAsUser") or has("runAsGroup")'
   # Argo CD would delete a CRD that is a hook, and with it every Database.
   check "a CRD is no hook where Helm only renders" has_count 0 "$chart" '.kind == "CustomResourceDefinition"' \
     --values "$default" --is-upgrade
@@ -322,13 +337,23 @@ test_cluster() {
   check "Pod Security restricted admits the operator" pods_are_admitted
 
   check "upgrade: a tenant namespace" on_release upgrade --set "tenantNamespaces={$tenant_namespace}"
-  check "the operator may do this in every namespace, and no more" \
+  check "the operator may do this in a tenant's namespace, and no more" \
     can_exactly "$release:$release" "$tenant_namespace" <<END
 backups.$group [] [] [get list watch]
 databases.$group [] [] [get list watch]
 drivers.$group [] [] [get list watch]
 events.events.k8s.io [] [] [create patch]
-jobs.batch [] [] [create get list watch]
+jobs.batch [] [] [get list watch create]
+namespaces [] [] [get list watch]
+restores.$group [] [] [get list watch]
+END
+  check "the operator may create no Job elsewhere" can_exactly "$release:$release" kube-system <<END
+backups.$group [] [] [get list watch]
+databases.$group [] [] [get list watch]
+drivers.$group [] [] [get list watch]
+events.events.k8s.io [] [] [create patch]
+jobs.batch [] [] [get list watch]
+namespaces [] [] [get list watch]
 restores.$group [] [] [get list watch]
 END
   check "the operator may do this in its own, and no more" can_exactly "$release:$release" "$release" <<END
@@ -336,9 +361,10 @@ backups.$group [] [] [get list watch]
 databases.$group [] [] [get list watch]
 drivers.$group [] [] [get list watch]
 events.events.k8s.io [] [] [create patch]
-jobs.batch [] [] [create get list watch]
+jobs.batch [] [] [get list watch create]
 leases.coordination.k8s.io [] [] [create]
-leases.coordination.k8s.io [] [db-operator] [get patch]
+leases.coordination.k8s.io [] [db-operator] [get list patch watch]
+namespaces [] [] [get list watch]
 restores.$group [] [] [get list watch]
 END
   check "a driver may do this in its namespace, and no more" \
@@ -356,7 +382,6 @@ END
     can_exactly "$release:db-operator-release" "$tenant_namespace" <<END
 backups.$group [] [] [get patch]
 databases.$group [] [] [get patch]
-databases.$group/status [] [] [patch]
 END
 
   apply_a_database
@@ -371,7 +396,12 @@ END
   check "the Database and the CRDs are as they were" test "$uids" == "$(crd_uids)" -a \
     -n "$(kubectl get --namespace "$tenant_namespace" "databases.$group" --output name)"
   check "install again, over the CRDs that stayed" on_release install
-  check "db-operator-tenant" helm install db-operator-tenant "$work/db-operator-tenant" --namespace "$tenant_namespace"
+  kubectl create rolebinding chart-test --clusterrole=admin --user="$release-admin" --namespace "$tenant_namespace"
+  check "db-operator-tenant, by an admin of the namespace" helm install db-operator-tenant "$work/db-operator-tenant" \
+    --namespace "$tenant_namespace" --kube-as-user "$release-admin" --kube-as-group system:authenticated \
+    --set operator.name="$release" --set operator.namespace="$release"
+  check "the operator may create Jobs there" kubectl auth can-i create jobs.batch --namespace "$tenant_namespace" \
+    --as "system:serviceaccount:$release:$release"
 }
 
 trap clean_up EXIT

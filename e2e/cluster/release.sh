@@ -89,6 +89,11 @@ drivers:
   postgresql:
     image: $(image_values db-operator-driver-postgresql)
     backupImage: $(image_values db-operator-driver-postgresql-backup)
+# What tests register as drivers of their own.
+allowedDrivers:
+  - image: $(cluster_reference localhost/db-operator-driver-postgresql)
+    env: [AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
+  - image: localhost/no-such-image
 tenantNamespaces: [demo]
 END
 }

@@ -5,8 +5,11 @@ use std::process::Stdio;
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -68,10 +71,29 @@ pub async fn client_as(user: &str) -> Result<Client> {
     connect(Some(user)).await
 }
 
-async fn connect(user: Option<&str>) -> Result<Client> {
+/// A client with a token of a service account, as whoever steals it has one, and with nothing else.
+pub async fn client_with_token(namespace: &str, account: &str) -> Result<Client> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client().await?, namespace);
+    let request = TokenRequest {
+        spec: TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() },
+        ..TokenRequest::default()
+    };
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await;
+    let answer = answer.with_context(|| format!("no token of {namespace}/{account}"))?;
+    let token = answer.status.context("the API server gave no token")?.token;
+    let mut config = config().await?;
+    config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+    Ok(Client::try_from(config)?)
+}
+
+async fn config() -> Result<Config> {
     let kubeconfig = Kubeconfig::read_from(&environment()?.kubeconfig)
         .context("cannot read the cluster's kubeconfig: run `make cluster`")?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+}
+
+async fn connect(user: Option<&str>) -> Result<Client> {
+    let mut config = config().await?;
     config.auth_info.impersonate = user.map(str::to_owned);
     let client = Client::try_from(config)?;
     if user.is_none() {

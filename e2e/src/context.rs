@@ -111,7 +111,7 @@ impl Context {
         let what = format!("{kind} with reason {reason} on {name}");
         let is_it =
             |event: &Event| event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some(kind);
-        let event = until_any(&self.api::<Event>(), selection, SOON, &what, is_it).await?;
+        let event = until_any(&self.api::<Event>(), selection, PATIENCE, &what, is_it).await?;
         Ok(event.message.unwrap_or_default())
     }
 

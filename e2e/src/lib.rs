@@ -23,7 +23,8 @@ mod writers;
 
 pub use bucket::Bucket;
 pub use cluster::{
-    OPERATOR_NAMESPACE, audit_log, client, client_as, helm, helm_with_values, kubectl, kubectl_with_input,
+    OPERATOR_NAMESPACE, audit_log, client, client_as, client_with_token, helm, helm_with_values, kubectl,
+    kubectl_with_input,
 };
 pub use context::Context;
 pub use database::{DatabaseFixture, database};

@@ -1,13 +1,7 @@
-{{/* Whether the cluster has admission policies, and they are wanted. Text: "true" or nothing. */}}
-{{- define "db-operator.admission" -}}
-{{- if and .Values.admissionPolicies.enabled (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") -}}
-true
-{{- end -}}
-{{- end -}}
-
 {{/*
 What each allowed driver may be, as a CEL list: the drivers of the value `drivers`,
-whose images are known exactly, and those of the value `allowedDrivers`.
+whose images are known exactly, and those of the value `allowedDrivers`. CEL wants all
+values of a map to have one type, so each is a list.
 */}}
 {{- define "db-operator.allowedDrivers" -}}
 {{- $allowed := list -}}
@@ -27,11 +21,11 @@ whose images are known exactly, and those of the value `allowedDrivers`.
   "repositories" list
   "command" ($driver.command | default list)
   "args" ($driver.args | default list)
-  "account" ($driver.serviceAccountName | default "db-operator-driver")
+  "accounts" (list ($driver.serviceAccountName | default "db-operator-driver"))
   "env" $env
   "labels" (keys ($template.labels | default dict) | sortAlpha)
   "annotations" (keys ($template.annotations | default dict) | sortAlpha)
-  "priorityClassName" ($template.priorityClassName | default ""))
+  "priorityClassNames" (list $template.priorityClassName | compact))
 -}}
 {{- end -}}
 {{- end -}}
@@ -43,11 +37,11 @@ whose images are known exactly, and those of the value `allowedDrivers`.
   "repositories" (ternary list (list .image) $exact)
   "command" (.command | default list)
   "args" (.args | default list)
-  "account" (.serviceAccountName | default "db-operator-driver")
+  "accounts" (list (.serviceAccountName | default "db-operator-driver"))
   "env" (.env | default list)
   "labels" (.labels | default list)
   "annotations" (.annotations | default list)
-  "priorityClassName" (.priorityClassName | default ""))
+  "priorityClassNames" (list .priorityClassName | compact))
 -}}
 {{- end -}}
 {{- toJson $allowed -}}

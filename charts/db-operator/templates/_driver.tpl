@@ -5,7 +5,7 @@ there. Takes namespace, labels (text), annotations (a map) of the service accoun
 and operator (name and namespace: of the operator's account, and the name's prefix
 of the ClusterRoles that chart db-operator brings).
 
-The bindings have other names than those of charts before 0.2, which bound Roles: what
+The bindings have other names than those of earlier charts, which bound Roles: what
 a binding binds cannot be changed.
 
 The charts db-operator and db-operator-tenant each have a copy of this file, for

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use api::{Backup, Database, DatabasePhase as Phase};
 use e2e::{
-    Bucket, Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_18, SERVERS, database, kubectl,
-    login, with_namespace,
+    Bucket, Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_18, SERVERS, SOON, database,
+    kubectl, login, with_namespace,
 };
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -168,8 +168,8 @@ async fn a_backup_that_cannot_be_written_says_why_and_the_database_is_as_ready_a
                 test.create_backup(name, name).await?;
                 let message = test.backup_failed(name, reason).await?;
                 ensure!(message.contains(hint), "{name}: {message}");
-                let live = test.ready(name).await?;
-                ensure!(live.phase() == Some(Phase::Created), "{name}: {:?}", live.phase());
+                test.ready(name).await?;
+                test.until(name, SOON, "Created", |live| live.phase() == Some(Phase::Created)).await?;
                 // Repairing the cause ends it.
                 test.patch(name, repaired).await?;
                 test.backed_up(name).await?;

@@ -119,6 +119,27 @@ async fn a_database_whose_server_is_gone_for_good_can_be_let_go_with_retain() {
     .await;
 }
 
+#[tokio::test]
+async fn a_database_whose_credentials_are_gone_for_good_can_be_let_go_with_retain() {
+    with_namespace("delete_no_login", async |test| {
+        test.leaves_databases();
+        test.put_secret("admin", json!(POSTGRESQL_17.admin_login(&test.client).await?)).await?;
+        let live = test.create_ready(&database("orders").admin_secret("admin")).await?;
+        let name = live.status.unwrap_or_default().database.context("no name")?;
+        // As a prune does it: the Secret goes with the Database, or before it.
+        test.api::<Secret>().delete("admin", &DeleteParams::default()).await?;
+        test.begin_delete("orders").await?;
+        let message = test.refused("orders", "CredentialsMissing").await?;
+        ensure!(message.contains("admin"), "{message}");
+        test.patch("orders", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+        test.gone("orders").await?;
+        let kept = POSTGRESQL_17.databases(&test.client, &test.prefix()).await?;
+        ensure!(kept == [name], "{kept:?}");
+        Ok(())
+    })
+    .await;
+}
+
 /// A Service of the test's own in front of a server, which can be taken down.
 pub(crate) struct OwnService {
     test: Context,

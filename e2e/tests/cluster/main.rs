@@ -19,5 +19,6 @@ mod rbac;
 mod refusals;
 mod repair;
 mod restores;
+mod rights;
 mod secrecy;
 mod stored_data;

@@ -246,7 +246,6 @@ async fn an_image_that_does_not_exist_is_named() {
             .register_driver(|spec| {
                 right = std::mem::replace(&mut spec.image, "localhost/no-such-image:1".to_owned());
                 spec.image_pull_policy = Some("IfNotPresent".to_owned());
-                spec.active_deadline_seconds = Some(30);
             })
             .await?;
         test.create(&database("orders").driver(&driver)).await?;
@@ -280,6 +279,47 @@ async fn a_status_that_somebody_has_written_by_hand_is_not_acted_upon() {
         ensure!(message.contains("DeletionInProgress"), "{message}");
         // What to do then: take it away again.
         kubectl_with_input(&[&arguments[..], &patch].concat(), r#"{"status": {"phase": null}}"#).await?;
+        test.ready("orders").await?;
+        test.delete("orders").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_its_driver_gives_too_little_time_says_what_to_raise() {
+    with_namespace("no_time", async |test| {
+        let driver = test
+            .register_driver(|spec| {
+                spec.image = "localhost/no-such-image:1".to_owned();
+                spec.active_deadline_seconds = Some(10);
+            })
+            .await?;
+        test.create(&database("orders").driver(&driver)).await?;
+        let message = test.warned("orders", "JobDeadlineExceeded").await?;
+        ensure!(message.contains("spec.activeDeadlineSeconds") && message.contains(&driver), "{message}");
+        test.delete("orders").await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_driver_that_the_platform_team_does_not_allow_is_named_with_what_to_add() {
+    with_namespace("not_allowed", async |test| {
+        let mut right = String::new();
+        let driver = test
+            .register_driver(|spec| {
+                right = std::mem::replace(&mut spec.image, "registry.example.com/stranger:1".to_owned());
+            })
+            .await?;
+        test.create(&database("orders").driver(&driver)).await?;
+        let message = test.warned("orders", "DriverNotAllowed").await?;
+        ensure!(
+            message.contains("allowedDrivers") && message.contains("registry.example.com/stranger:1"),
+            "{message}"
+        );
+        let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
+        let patch = Patch::Merge(json!({"spec": {"image": right}}));
+        drivers.patch(&driver, &PatchParams::default(), &patch).await?;
         test.ready("orders").await?;
         test.delete("orders").await
     })

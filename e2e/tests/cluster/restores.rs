@@ -176,6 +176,7 @@ async fn an_encrypted_backup_is_loaded_with_its_key_and_with_no_other() {
         let target = json!({"s3": bucket.target(), "encryption": {"recipients": [RECIPIENT.trim()]}});
         let mut orders = database("orders").on(POSTGRESQL_17);
         orders.spec.backup_to = serde_json::from_value(target)?;
+        orders.spec.deletion_policy = None;
         test.create_ready(&orders).await?;
         let before = picture(&fill(&test, "orders").await?).await?;
         // The final backup of it, too.

@@ -1,0 +1,9 @@
+//! What whoever steals one of our tokens can do with it: each way out is tried with a real token, and the answers are
+//! the tables of docs/security.md.
+
+mod attempt;
+mod driver;
+mod jobs;
+mod operator;
+mod page;
+mod release;

@@ -1,0 +1,168 @@
+//! The operator's token.
+
+use anyhow::{Context as _, ensure};
+use e2e::{OPERATOR_NAMESPACE, PATIENCE, client_with_token, database, until_any, with_namespace};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+
+use super::attempt::Attempt;
+use super::jobs::{CHANGES, admissible, from_secret, set_variable};
+use super::page::has_table;
+
+fn jobs_of(namespace: &str) -> String {
+    format!("/apis/batch/v1/namespaces/{namespace}/jobs")
+}
+
+#[tokio::test]
+async fn whoever_steals_the_operators_token_can_waste_jobs_and_nothing_else() {
+    with_namespace("rights_operator", async |test| {
+        test.create_ready(&database("orders")).await?;
+        let thief = client_with_token(OPERATOR_NAMESPACE, "db-operator").await?;
+        let (namespace, good) = (test.namespace.as_str(), admissible(&test).await?);
+        let jobs = jobs_of(namespace);
+        let mut rows = Vec::new();
+        for (what, change) in CHANGES {
+            let mut job = good.clone();
+            change(&mut job);
+            rows.push(Attempt::post(what, &jobs, job).refused(&thief).await?);
+            // That it was refused for that, the same Job without the change shows.
+            Attempt::post("the operator's own Job", &jobs, good.clone()).admitted(&thief).await?;
+        }
+        for attempt in elsewhere(&good) {
+            rows.push(attempt.refused(&thief).await?);
+        }
+        for attempt in beside_jobs(namespace) {
+            rows.push(attempt.refused(&thief).await?);
+        }
+        has_table("operator", &rows)
+    })
+    .await;
+}
+
+/// The same Job in other namespaces.
+fn elsewhere(good: &Value) -> Vec<Attempt> {
+    let job_in = |namespace: &str| {
+        let mut job = good.clone();
+        job["metadata"]["namespace"] = json!(namespace);
+        job["metadata"]["labels"]["db.isotoma.com/namespace"] = json!(namespace);
+        job["spec"]["template"]["metadata"]["labels"]["db.isotoma.com/namespace"] = json!(namespace);
+        set_variable(&mut job, "DB_OPERATOR_NAMESPACE", json!({"value": namespace}));
+        job
+    };
+    let mut as_release = job_in(OPERATOR_NAMESPACE);
+    as_release["metadata"]["labels"]["db.isotoma.com/operation"] = json!("release");
+    as_release["spec"]["template"]["metadata"]["labels"]["db.isotoma.com/operation"] = json!("release");
+    set_variable(&mut as_release, "DB_OPERATOR_OPERATION", json!({"value": "release"}));
+    as_release["spec"]["template"]["spec"]["serviceAccountName"] = json!("db-operator-release");
+    let mut as_operator = job_in(OPERATOR_NAMESPACE);
+    as_operator["spec"]["template"]["spec"]["serviceAccountName"] = json!("db-operator");
+    vec![
+        Attempt::post("its own Job in kube-system", &jobs_of("kube-system"), job_in("kube-system")),
+        Attempt::post(
+            "its own Job in a namespace that is no tenant's",
+            &jobs_of("servers"),
+            job_in("servers"),
+        ),
+        Attempt::post(
+            "a driver in its own namespace",
+            &jobs_of(OPERATOR_NAMESPACE),
+            job_in(OPERATOR_NAMESPACE),
+        ),
+        Attempt::post("a driver's image as what releases", &jobs_of(OPERATOR_NAMESPACE), as_release),
+        Attempt::post("a driver under the operator's account", &jobs_of(OPERATOR_NAMESPACE), as_operator),
+    ]
+}
+
+fn beside_jobs(namespace: &str) -> Vec<Attempt> {
+    let core = format!("/api/v1/namespaces/{namespace}");
+    let ours = format!("/apis/db.isotoma.com/v1alpha1/namespaces/{namespace}");
+    let rbac = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"},
+        "spec": {"containers": [{"name": "x", "image": "x"}]}});
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "x"}, "spec": {}});
+    let token =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "x"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}});
+    vec![
+        Attempt::get("to read a Secret", &format!("{core}/secrets/postgresql-17-admin")),
+        Attempt::get("to list Secrets", &format!("{core}/secrets")),
+        Attempt::get("to list the Secrets of all namespaces", "/api/v1/secrets"),
+        Attempt::patch(
+            "to write a status",
+            &format!("{ours}/databases/orders/status"),
+            json!({"status": {"phase": "Deleted"}}),
+        ),
+        Attempt::patch(
+            "to take a finalizer off",
+            &format!("{ours}/databases/orders"),
+            json!({"metadata": {"finalizers": null}}),
+        ),
+        Attempt::patch(
+            "to change a Database",
+            &format!("{ours}/databases/orders"),
+            json!({"spec": {"deletionPolicy": "Delete"}}),
+        ),
+        Attempt::delete("to delete a Database", &format!("{ours}/databases/orders")),
+        Attempt::delete("to delete a Job", &format!("{}/x", jobs_of(namespace))),
+        Attempt::post("to create a pod", &format!("{core}/pods"), pod),
+        Attempt::post(
+            "to create a CronJob",
+            &format!("/apis/batch/v1/namespaces/{namespace}/cronjobs"),
+            cron,
+        ),
+        Attempt::get("to read a pod's log", &format!("{core}/pods/x/log")),
+        Attempt::post("to run a command in a pod", &format!("{core}/pods/x/exec"), json!({})),
+        Attempt::post(
+            "to ask for a driver's token",
+            &format!("{core}/serviceaccounts/db-operator-driver/token"),
+            token,
+        ),
+        Attempt::post("to give itself a role", &format!("{rbac}/rolebindings"), binding),
+        Attempt::patch(
+            "to change the policy",
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/x",
+            json!({}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_driver_takes_no_secret_that_its_database_does_not_name() {
+    with_namespace("rights_secret", async |test| {
+        test.create_ready(&database("orders")).await?;
+        let thief = client_with_token(OPERATOR_NAMESPACE, "db-operator").await?;
+        let mut job = admissible(&test).await?;
+        // The policy cannot know which Secret the Database names.
+        set_variable(&mut job, "DB_OPERATOR_ADMIN_PASSWORD", from_secret("postgresql-18-admin", "password"));
+        set_variable(
+            &mut job,
+            "DB_OPERATOR_ADMIN_PASSWORD_FROM",
+            json!({"value": "postgresql-18-admin/password"}),
+        );
+        job["spec"]["backoffLimit"] = json!(0);
+        let name = job["metadata"]["name"].as_str().context("a name")?.to_owned();
+        let api: Api<Job> = Api::namespaced(thief, &test.namespace);
+        api.create(&PostParams::default(), &serde_json::from_value(job)?).await?;
+        let selection = watcher::Config::default().labels(&format!("job-name={name}"));
+        let mut said = None;
+        until_any(&test.api::<Pod>(), selection, PATIENCE, "its end", |pod| {
+            let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+            let ended =
+                statuses.into_iter().flatten().find_map(|status| status.state.as_ref()?.terminated.as_ref());
+            said = ended.and_then(|ended| ended.message.clone());
+            ended.is_some()
+        })
+        .await?;
+        let said = said.context("the driver said nothing")?;
+        ensure!(said.contains("postgresql-18-admin/password") && said.contains("it is not used"), "{said}");
+        // And the Database is what it was.
+        test.ready("orders").await?;
+        Ok(())
+    })
+    .await;
+}
