@@ -25,7 +25,7 @@ cd "$copy" || exit 1
 run_tests() {
   local arguments
   read -ra arguments <<<"$1"
-  if ! cargo test --quiet "${arguments[@]:0:2}" --no-run >"$log" 2>&1; then return 2; fi
+  if ! cargo test --quiet --no-run "${arguments[@]}" >"$log" 2>&1; then return 2; fi
   timeout 180 cargo test "${arguments[@]}" >"$log" 2>&1 && return 0
   grep -q '^test .* FAILED$' "$log" && return 1
   return 2

@@ -104,8 +104,11 @@ fn begun(phase: Option<DatabasePhase>) -> Option<Request> {
 }
 
 fn row(text: &mut String, [first, keep, delete, backup, retain]: [&str; 5]) {
-    let line = format!("{first:61} {keep:18} {delete:18} {backup:27} {retain}");
-    writeln!(text, "{}", line.trim_end()).unwrap();
+    let wide = [(first, 61), (keep, 18), (delete, 18), (backup, 27)].map(|(cell, width)| {
+        assert!(cell.len() <= width, "{cell:?} is wider than its column");
+        format!("{cell:width$} ")
+    });
+    writeln!(text, "{}", (wide.concat() + retain).trim_end()).unwrap();
 }
 
 /// One row for each phase, one column for each intent. Phases in a row that say the same are one row.

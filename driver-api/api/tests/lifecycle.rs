@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use api::Operation;
-use api::lifecycle::{Intent, backup_may_follow, may_follow, permits};
-use api::{BackupPhase, DatabasePhase};
+use api::lifecycle::{Intent, backup_may_follow, may_follow, permits, restore_may_follow};
+use api::{BackupPhase, DatabasePhase, RestorePhase};
 
 fn phases() -> impl Iterator<Item = Option<DatabasePhase>> {
     std::iter::once(None).chain(DatabasePhase::ALL.map(Some))
@@ -17,29 +17,44 @@ fn name<P: std::fmt::Debug>(phase: Option<P>) -> String {
     phase.map_or_else(|| "(none)".to_owned(), |phase| format!("{phase:?}"))
 }
 
+/// One row for each phase of a kind: which may follow it.
+fn follow<P: Copy + PartialEq + std::fmt::Debug>(
+    text: &mut String,
+    kind: &str,
+    all: &[P],
+    may_follow: impl Fn(Option<P>, P) -> bool,
+) {
+    for from in std::iter::once(None).chain(all.iter().copied().map(Some)) {
+        let to = all.iter().filter(|to| Some(**to) != from && may_follow(from, **to));
+        let names: Vec<_> = to.map(|to| format!("{to:?}")).collect();
+        let first = format!("{kind}{}", name(from));
+        writeln!(text, "{}", cells([(&first, 30)]) + "-> " + &names.join(", ")).unwrap();
+    }
+}
+
+/// Cells side by side, each as wide as said, and a space between.
+fn cells<const N: usize>(cells: [(&str, usize); N]) -> String {
+    let wide = cells.map(|(cell, width)| {
+        assert!(cell.len() <= width, "{cell:?} is wider than its column");
+        format!("{cell:width$} ")
+    });
+    wide.concat()
+}
+
 fn table() -> String {
     let mut text = String::from("Which phase may follow which. A phase may always be written again.\n\n");
-    for from in phases() {
-        let to: Vec<_> = DatabasePhase::ALL
-            .into_iter()
-            .filter(|to| Some(*to) != from && may_follow(from, *to))
-            .map(|to| format!("{to:?}"))
-            .collect();
-        writeln!(text, "{:30} -> {}", name(from), to.join(", ")).unwrap();
-    }
-    for from in std::iter::once(None).chain(BackupPhase::ALL.map(Some)) {
-        let to: Vec<_> = BackupPhase::ALL
-            .into_iter()
-            .filter(|to| Some(*to) != from && backup_may_follow(from, *to))
-            .map(|to| format!("{to:?}"))
-            .collect();
-        writeln!(text, "{:30} -> {}", format!("Backup {}", name(from)), to.join(", ")).unwrap();
-    }
+    follow(&mut text, "", &DatabasePhase::ALL, may_follow);
+    follow(&mut text, "Backup ", &BackupPhase::ALL, backup_may_follow);
+    follow(&mut text, "Restore ", &RestorePhase::ALL, restore_may_follow);
     for (was_created, title) in [(false, "never complete yet"), (true, "complete once")] {
         writeln!(text, "\nWhich operations may act on a database that was {title}.\n").unwrap();
-        writeln!(text, "{:30} {:24} {:22} {:34} Retain", "", "Keep", "Delete", "BackupThenDelete").unwrap();
+        let mut row = |[first, keep, delete, backup, retain]: [&str; 5]| {
+            let line = cells([(first, 30), (keep, 30), (delete, 22), (backup, 48)]);
+            writeln!(text, "{line}{retain}").unwrap();
+        };
+        row(["", "Keep", "Delete", "BackupThenDelete", "Retain"]);
         for phase in phases() {
-            let cells = Intent::ALL.map(|intent| {
+            let permitted = Intent::ALL.map(|intent| {
                 let permitted = Operation::ALL.into_iter().filter(|operation| {
                     // Release is permitted whenever a deletion is asked for.
                     *operation != Operation::Release && permits(*operation, phase, intent, was_created)
@@ -47,8 +62,8 @@ fn table() -> String {
                 let names: Vec<_> = permitted.map(Operation::as_str).collect();
                 if names.is_empty() { "-".to_owned() } else { names.join(" ") }
             });
-            let [keep, delete, backup, retain] = &cells;
-            writeln!(text, "{:30} {keep:24} {delete:22} {backup:34} {retain}", name(phase)).unwrap();
+            let [keep, delete, backup, retain] = &permitted;
+            row([&name(phase), keep, delete, backup, retain]);
         }
     }
     text

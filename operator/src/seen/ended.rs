@@ -29,7 +29,9 @@ impl Ended {
     pub(super) fn of_a_list(self) -> Self {
         match self {
             Self::Refused { code: 400 | 422, .. } => Self::NoStream,
-            Self::TooOld | Self::NoStream | Self::Refused { .. } | Self::Broken(_) | Self::NobodyListens => self,
+            Self::TooOld | Self::NoStream | Self::Refused { .. } | Self::Broken(_) | Self::NobodyListens => {
+                self
+            }
         }
     }
 }

@@ -109,7 +109,9 @@ fn backoff(failures: u32) -> Duration {
 fn longest_backoff(ended: &Result<(), Ended>) -> Duration {
     match ended {
         Err(Ended::Refused { .. }) => LONGEST_AFTER_REFUSAL,
-        Ok(()) | Err(Ended::TooOld | Ended::NoStream | Ended::Broken(_) | Ended::NobodyListens) => LONGEST_BACKOFF,
+        Ok(()) | Err(Ended::TooOld | Ended::NoStream | Ended::Broken(_) | Ended::NobodyListens) => {
+            LONGEST_BACKOFF
+        }
     }
 }
 

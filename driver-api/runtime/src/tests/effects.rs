@@ -183,7 +183,8 @@ pub(super) fn is_known(line: &str) -> bool {
         ["read" | "make" | "guard" | "free", kind] | ["ready", kind, "True" | "False"] => {
             kinds.contains(&kind)
         }
-        ["write", "secret"] | ["claim" | "unclaim" | "created" | "announce" | "record" | "forget", "database"] => true,
+        ["write", "secret"]
+        | ["claim" | "unclaim" | "created" | "announce" | "record" | "forget", "database"] => true,
         ["write", kind, phase] => kinds.contains(&kind) && is_phase(phase),
         ["server", effect] => {
             ["connect", "lock-out", "make", "drop", "dump", "load", "leave"].contains(&effect)

@@ -135,7 +135,9 @@ async fn serve(mut client: TcpStream, log: &Log, rule: impl FnOnce(&Asked) -> Fa
             wait_for_end(client).await
         }
         Fate::CutAnswer(after) => client.write_all(&answer[..after.min(answer.len())]).await,
-        Fate::Pass | Fate::Answer(..) | Fate::CutRequest(_) | Fate::Hold(_) => client.write_all(&answer).await,
+        Fate::Pass | Fate::Answer(..) | Fate::CutRequest(_) | Fate::Hold(_) => {
+            client.write_all(&answer).await
+        }
     }
 }
 

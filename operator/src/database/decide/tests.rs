@@ -334,8 +334,7 @@ fn a_restore_that_failed_for_want_of_its_backup_is_tried_at_once_when_that_is_co
         })
     };
     assert_eq!(attempt(&decided(None, failing(None))), None);
-    let decided = decided(Some("b-1"), failing(None));
-    let Decision::Launch(launch) = decided else { panic!("nothing is launched") };
+    let Decision::Launch(launch) = decided(Some("b-1"), failing(None)) else { panic!("nothing is launched") };
     assert_eq!((launch.attempt, launch.source.as_deref()), (7, Some("b-1")));
     assert_eq!(
         attempt(&decided(Some("b-1"), failing(Some("b-1")))),
