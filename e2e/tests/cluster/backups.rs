@@ -198,8 +198,7 @@ async fn a_backup_without_its_database_or_without_a_target_says_so() {
         ensure!(live.status.is_some_and(|status| {
             status.conditions.iter().any(|condition| condition.type_ == "Stalled")
         }));
-        test.until("orders", e2e::SOON, "Created", |live: &Database| live.phase() == Some(Phase::Created))
-            .await?;
+        test.until("orders", SOON, "Created", |live: &Database| live.phase() == Some(Phase::Created)).await?;
         Ok(())
     })
     .await;

@@ -35,13 +35,18 @@ pub(crate) fn apply(state: &mut State, index: usize, effect: Effect) -> Goes {
         Effect::Read(Kind::Secret) | Effect::Make(_) | Effect::Look => return UNSEEN,
         Effect::Read(kind) => return read_request(state, index, kind),
         Effect::Guard(kind) => guard(state, index, kind),
-        Effect::Free(kind) => free(state, index, kind),
+        Effect::Free(kind) => {
+            free(state, index, kind);
+            Ok(())
+        }
         Effect::WriteDatabase(phase, says) => write(state, index, phase, says),
-        Effect::WriteRequest(kind, progress) => match is_of_its_request(state, index, kind) {
-            true => say(state, index, progress),
-            // The record of a final backup.
-            false => return UNSEEN,
-        },
+        Effect::WriteRequest(kind, progress) => {
+            if !is_of_its_request(state, index, kind) {
+                // The record of a final backup.
+                return UNSEEN;
+            }
+            say(state, index, progress)
+        }
         Effect::WriteSecret => {
             // All that differs is repaired before it.
             if is_ours(state, &run, job.name.uid) {
@@ -182,11 +187,11 @@ fn guard(state: &mut State, index: usize, kind: Kind) -> Result<(), End> {
     Ok(())
 }
 
-fn free(state: &mut State, index: usize, kind: Kind) -> Result<(), End> {
+fn free(state: &mut State, index: usize, kind: Kind) {
     let job = *state.jobs.get(index).unwrap();
     if kind == Kind::Backup {
         state.requests.retain(|request| Some(request.uid) != job.request);
-        return Ok(());
+        return;
     }
     if let Some(object) = state.object.filter(|object| object.uid == job.name.uid && object.guarded) {
         promises::is_let_go(state, &job);
@@ -195,7 +200,6 @@ fn free(state: &mut State, index: usize, kind: Kind) -> Result<(), End> {
         state.handed_out = None;
         written(state, before, Some(index));
     }
-    Ok(())
 }
 
 fn store(state: &mut State, index: usize, effect: Effect) -> Goes {
@@ -208,15 +212,17 @@ fn store(state: &mut State, index: usize, effect: Effect) -> Goes {
     let Some(request) = request.filter(|request| request.operation == Operation::Backup) else {
         return UNSEEN;
     };
-    match effect {
-        Effect::FirstByte if request.stored == Stored::Nothing => request.stored = Stored::Parts,
-        Effect::Manifest => request.stored = Stored::Manifest,
-        Effect::DeleteStored => request.stored = Stored::Nothing,
-        _ => {}
+    if effect == Effect::FirstByte && request.stored == Stored::Nothing {
+        request.stored = Stored::Parts;
+    } else if effect == Effect::Manifest {
+        request.stored = Stored::Manifest;
+    } else if effect == Effect::DeleteStored {
+        request.stored = Stored::Nothing;
     }
     ON
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about what is stored")]
 fn final_backup(state: &mut State, run: &Run, effect: Effect) -> Goes {
     let announced = crate::run::known(state, run).and_then(|read| read.announced);
     let folder =

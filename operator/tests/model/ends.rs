@@ -14,7 +14,7 @@ pub(crate) fn why(state: &State) -> Result<&'static str, String> {
     if is_stuck {
         return Ok("a pod does not begin: an Event says so");
     }
-    if state.jobs.iter().any(|job| job.is_active()) {
+    if state.jobs.iter().any(crate::state::Job::is_active) {
         return Err(brief(state));
     }
     let Some(object) = state.object else {
@@ -68,7 +68,7 @@ pub(crate) fn is_futile(before: &State, after: &State) -> bool {
 
 /// A state in a line.
 pub(crate) fn brief(state: &State) -> String {
-    let object = state.object.map(|object| {
+    let database = state.object.map(|object| {
         format!(
             "u{}/{} {:?}{}{}{}{} says {:?} recorded {:?} claim {:?} announced {:?}",
             object.uid,
@@ -85,21 +85,23 @@ pub(crate) fn brief(state: &State) -> String {
         )
     });
     let jobs = state.jobs.iter().map(|job| {
-        let stage = match &job.stage {
+        let at = match &job.stage {
             Stage::Running(run) => {
                 let case = crate::protocol::PATHS.get(usize::from(run.path)).unwrap().case;
                 let next = crate::protocol::effect(run.path, run.at);
-                let stale = if run.stale.is_some() { " stale" } else { "" };
-                format!("{case} next {next:?} {:?}{stale}", run.session)
+                let old = if run.stale.is_some() { " stale" } else { "" };
+                format!("{case} next {next:?} {:?}{old}", run.session)
             }
-            other => format!("{other:?}"),
+            other @ (Stage::Stuck | Stage::Over | Stage::Failed { .. } | Stage::Complete) => {
+                format!("{other:?}")
+            }
         };
-        format!("[{} {stage}]", crate::view::text(job.name))
+        format!("[{} {at}]", crate::view::text(job.name))
     });
     let jobs: Vec<_> = jobs.collect();
     format!(
         "{} | {} | server {:?} handed out {:?} folders {:?} requests {:?} late {} ending {}",
-        object.unwrap_or_else(|| "gone".to_owned()),
+        database.unwrap_or_else(|| "gone".to_owned()),
         jobs.join(" "),
         state.server,
         state.handed_out,

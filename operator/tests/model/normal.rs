@@ -30,7 +30,7 @@ impl Counted {
     }
 
     /// Whether attempts of that series are counted on still.
-    fn has(&self, name: &Name) -> bool {
+    fn has(&self, name: Name) -> bool {
         let is_request = |uid: u8| uid == GONE || self.requests.contains(&uid);
         if name.uid >= REQUESTS {
             return is_request(name.uid);
@@ -49,12 +49,14 @@ fn forget_jobs(state: &mut State) {
     let counted = Counted::of(state);
     let names: Vec<Name> = state.jobs.iter().map(|job| job.name).collect();
     let is_newest =
-        |name: &Name| !names.iter().any(|other| other.counts_with(name) && other.attempt > name.attempt);
-    state.jobs.retain(|job| job.is_active() || (counted.has(&job.name) && is_newest(&job.name)));
+        |name: &Name| !names.iter().any(|other| other.counts_with(*name) && other.attempt > name.attempt);
+    state.jobs.retain(|job| job.is_active() || (counted.has(job.name) && is_newest(&job.name)));
     // The operator forgets them, too.
-    state.spent.retain(|name| counted.has(name));
+    state.spent.retain(|name| counted.has(*name));
     let State { used, jobs, late, .. } = state;
-    used.retain(|name| counted.has(name) || jobs.iter().chain(&*late).any(|job| job.name.counts_with(name)));
+    used.retain(|name| {
+        counted.has(*name) || jobs.iter().chain(&*late).any(|job| job.name.counts_with(*name))
+    });
     if state.used.is_empty() {
         state.forgot = false;
     }
@@ -125,7 +127,7 @@ fn count_without_gaps(state: &mut State) {
         }
     });
     names(state, |name| {
-        let below = said.iter().filter(|known| known.attempt < name.attempt && known.counts_with(name));
+        let below = said.iter().filter(|known| known.attempt < name.attempt && known.counts_with(*name));
         name.attempt = u8::try_from(below.count() + 1).unwrap();
     });
 }

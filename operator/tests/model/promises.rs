@@ -183,7 +183,7 @@ pub(crate) fn is_launched(state: &State, job: &Job, lost_work: bool) {
     if lost_work && !state.beside {
         broken(format!("{:?}: a Job has ended well, and its work is not done", job.name));
     }
-    let highest = state.used.iter().find(|used| used.counts_with(&job.name));
+    let highest = state.used.iter().find(|used| used.counts_with(job.name));
     if !state.forgot && highest.is_some_and(|highest| highest.attempt >= job.name.attempt) {
         broken(format!("the name of {:?} is used again", job.name));
     }

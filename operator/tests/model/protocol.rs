@@ -25,6 +25,7 @@ pub(crate) enum Progress {
 
 /// What a write of a Database's status says besides its phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own")]
 pub(crate) struct Says {
     pub(crate) claim: bool,
     pub(crate) unclaim: bool,

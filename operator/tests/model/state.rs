@@ -15,7 +15,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    pub(crate) fn counts_with(&self, other: &Self) -> bool {
+    pub(crate) fn counts_with(self, other: Self) -> bool {
         (self.uid, self.operation, self.series) == (other.uid, other.operation, other.series)
     }
 }

@@ -263,7 +263,7 @@ impl Steps<'_> {
             let kinds: &[bool] = if operation == Operation::Backup { &[true, false] } else { &[false] };
             for deletable in kinds {
                 let mut next = self.state.clone();
-                let uid = REQUESTS + u8::try_from(next.may.backup * 4 + next.may.restore).unwrap_or(0);
+                let uid = REQUESTS + next.may.backup * 4 + next.may.restore;
                 let (progress, guarded) = (None, false);
                 next.requests.push(Request {
                     uid,
@@ -275,10 +275,9 @@ impl Steps<'_> {
                     completed_by: None,
                     stored: Stored::Nothing,
                 });
-                match operation {
-                    Operation::Backup => next.may.backup -= 1,
-                    _ => next.may.restore -= 1,
-                }
+                let left =
+                    if operation == Operation::Backup { &mut next.may.backup } else { &mut next.may.restore };
+                *left -= 1;
                 self.push("somebody asks for a Backup or Restore", true, next);
             }
         }
@@ -328,7 +327,7 @@ fn post(state: &mut State, job: Job) {
 }
 
 fn remember(names: &mut Vec<crate::state::Name>, name: crate::state::Name) {
-    match names.iter_mut().find(|known| known.counts_with(&name)) {
+    match names.iter_mut().find(|known| known.counts_with(name)) {
         Some(known) => known.attempt = known.attempt.max(name.attempt),
         None => names.push(name),
     }

@@ -21,7 +21,7 @@ async fn rows(case: &Case, count: u32) {
 async fn dump_with<F: Future<Output = ()>>(case: &Case, meanwhile: impl FnOnce() -> F) -> Result<MemoryDump> {
     let gate = GatedSink::before("schema-before-data.sql");
     let mut session = case.session().await;
-    let dump = PostgresqlDriver.dump(&mut session, &case.target, &gate);
+    let dump = Box::pin(PostgresqlDriver.dump(&mut session, &case.target, &gate));
     let beside = async {
         gate.is_reached().await;
         meanwhile().await;

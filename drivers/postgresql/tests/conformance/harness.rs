@@ -277,10 +277,9 @@ impl Case {
 
     /// What differs; the database must be ours.
     pub(crate) async fn differences(&self) -> Vec<String> {
-        match self.observe().await {
-            Presence::Ours { database: true, differences } => differences,
-            other => panic!("{other:?}"),
-        }
+        let presence = self.observe().await;
+        let Presence::Ours { database: true, differences } = presence else { panic!("{presence:?}") };
+        differences
     }
 
     pub(crate) async fn assert_complete(&self) {

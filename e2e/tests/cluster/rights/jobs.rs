@@ -112,7 +112,7 @@ pub(crate) const CHANGES: [Change; 46] = [
     }),
     ("a Job with a volume of the host", |job| mount(job, json!({"hostPath": {"path": "/"}}))),
     ("a Job with a mounted Secret", |job| {
-        mount(job, json!({"secret": {"secretName": "postgresql-17-admin"}}))
+        mount(job, json!({"secret": {"secretName": "postgresql-17-admin"}}));
     }),
     ("a Job with a mounted token for others", |job| {
         let token = json!({"serviceAccountToken": {"path": "token", "audience": "vault"}});
@@ -159,9 +159,9 @@ pub(crate) const CHANGES: [Change; 46] = [
     }),
     ("a Job that does not say which Secret", |job| {
         let environment = job.pointer_mut(ENVIRONMENT).and_then(Value::as_array_mut);
-        environment
-            .into_iter()
-            .for_each(|all| all.retain(|variable| variable["name"] != "DB_OPERATOR_ADMIN_PASSWORD_FROM"));
+        if let Some(all) = environment {
+            all.retain(|variable| variable["name"] != "DB_OPERATOR_ADMIN_PASSWORD_FROM");
+        }
     }),
     ("a Job that says twice which Secret", |job| {
         add_variable(
@@ -180,16 +180,16 @@ pub(crate) const CHANGES: [Change; 46] = [
         set_variable(job, "DB_OPERATOR_DATABASE", json!({"value": "$(DB_OPERATOR_ADMIN_PASSWORD)"}));
     }),
     ("a Job with a server of choice", |job| {
-        add_variable(job, "PGHOST", json!({"value": "evil.example.com"}))
+        add_variable(job, "PGHOST", json!({"value": "evil.example.com"}));
     }),
     ("a Job with a proxy of choice", |job| {
-        add_variable(job, "HTTPS_PROXY", json!({"value": "http://evil.example.com"}))
+        add_variable(job, "HTTPS_PROXY", json!({"value": "http://evil.example.com"}));
     }),
     ("a Job with authorities of choice", |job| {
-        add_variable(job, "SSL_CERT_FILE", json!({"value": "/tmp/evil.pem"}))
+        add_variable(job, "SSL_CERT_FILE", json!({"value": "/tmp/evil.pem"}));
     }),
     ("a Job for another namespace", |job| {
-        set_variable(job, "DB_OPERATOR_NAMESPACE", json!({"value": "servers"}))
+        set_variable(job, "DB_OPERATOR_NAMESPACE", json!({"value": "servers"}));
     }),
     ("a Job of another operation than its label says", |job| {
         set_variable(job, "DB_OPERATOR_OPERATION", json!({"value": "delete"}));
