@@ -19,7 +19,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// Those who wait.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Waiting {
     namespaces: BTreeMap<Arc<str>, Queue>,
     /// Where each waits, and since which arrival.
@@ -44,7 +44,7 @@ type LaneKey = (bool, Lane, Scope);
 type Rank = (u32, u64, u64);
 
 /// The line of one namespace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Queue {
     lanes: BTreeMap<LaneKey, VecDeque<(u64, Uid)>>,
     served: u64,

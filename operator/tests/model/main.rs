@@ -9,11 +9,12 @@
 //! Two things are shown of each: no step breaks a promise ([`promises`]), and whatever has happened, what goes on by
 //! itself comes to an end, and to one that is meant ([`ends`]). No path goes round for ever.
 //!
-//! What it does not know: how many Jobs may run at once, and in what order they are let in. That is pure, and tested where
-//! it is (`waiting`, `slots`).
+//! How many Jobs may run at once, and who is let in, is enumerated beside it ([`caps`]): it is about many Databases and
+//! nothing else of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail on the spot")]
 
+mod caps;
 mod choice;
 mod effects;
 mod ends;
