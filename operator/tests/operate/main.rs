@@ -18,6 +18,7 @@ mod driver;
 mod faults;
 mod people;
 mod play;
+mod scenarios;
 mod seeds;
 mod server;
 mod store;

@@ -107,6 +107,11 @@ impl State {
         not.map(|(key, _)| key.2.as_str()).collect()
     }
 
+    /// Whether its policy was to leave the database on the server.
+    pub(crate) fn was_retained(&self, uid: &str) -> bool {
+        self.store.retired.get(uid).is_some_and(|it| it["spec"]["deletionPolicy"] == json!("Retain"))
+    }
+
     /// How many Jobs were taken of a namespace.
     pub(crate) fn posts_in(&self, namespace: &str) -> usize {
         self.posts.iter().filter(|post| post.namespace == namespace).count()

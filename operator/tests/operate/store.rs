@@ -41,11 +41,19 @@ pub(crate) struct Store {
     pub(crate) log: VecDeque<Told>,
     /// Changes up to this version are forgotten.
     pub(crate) compacted: u64,
+    /// What is gone, for those who look back.
+    pub(crate) retired: BTreeMap<String, Value>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { version: 1_000, objects: BTreeMap::new(), log: VecDeque::new(), compacted: 0 }
+        Self {
+            version: 1_000,
+            objects: BTreeMap::new(),
+            log: VecDeque::new(),
+            compacted: 0,
+            retired: BTreeMap::new(),
+        }
     }
 }
 
@@ -125,6 +133,8 @@ impl Store {
     fn gone(&mut self, key: &Key, mut value: Value) -> Value {
         self.version += 1;
         value["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let uid = value["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        self.retired.insert(uid, value.clone());
         let object = Object { text: vec![value.to_string().into()], value: value.clone() };
         self.tell(key.clone(), "DELETED", object, false);
         value
