@@ -194,7 +194,10 @@ impl Controller {
     }
 
     fn take(&mut self, change: Change, now: &Now) {
-        if let Change::Applied(Object::Job(_)) = &change {
+        // One that only goes on does so without any operator.
+        if let Change::Applied(Object::Job(job)) = &change
+            && !self.world.jobs.knows(job)
+        {
             self.role.saw_work();
         }
         let touched = self.world.take(change, now);

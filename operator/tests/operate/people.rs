@@ -21,9 +21,6 @@ pub(crate) struct Wanted {
     pub(crate) nonsense: Vec<Key>,
 }
 
-/// How deep `parameters` are nested that no decoder with a limit takes.
-pub(crate) const DEEP: usize = 140;
-
 /// A Database as text: `parameters` as given, and `phase`.
 pub(crate) fn text_database(
     namespace: &str,
@@ -52,7 +49,7 @@ pub(crate) async fn play(server: &Arc<Server>, chance: &mut Chance) -> Wanted {
     if chance.thousandth(700) {
         server.driver("engine", "img:1");
     }
-    for index in 0..5 + chance.below(20) {
+    for index in 0..5 + chance.below(10) {
         let namespace = &namespaces[usize::try_from(chance.below(namespaces.len() as u64)).unwrap()];
         let name = format!("db-{index}");
         let policy = match chance.below(3) {
@@ -75,7 +72,7 @@ pub(crate) async fn play(server: &Arc<Server>, chance: &mut Chance) -> Wanted {
         sleep(chance.time(0, 4_000)).await;
     }
     server.driver("engine", "img:1");
-    for _ in 0..chance.below(15) {
+    for _ in 0..chance.below(10) {
         sleep(chance.time(0, 10_000)).await;
         let index = usize::try_from(chance.below(wanted.kept.len() as u64)).unwrap();
         let Some(key) = wanted.kept.get(index).cloned() else { continue };

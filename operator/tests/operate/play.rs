@@ -50,11 +50,6 @@ impl Operator {
         self.stop.send_replace(true);
         self.task.await.unwrap();
     }
-
-    /// Whether nothing gets through to the API server.
-    pub(crate) fn cut(&self, cut: bool) {
-        self.cut.store(cut, Ordering::Relaxed);
-    }
 }
 
 impl Server {
