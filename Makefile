@@ -1,6 +1,6 @@
 # The commands of this project. Each sets up what it needs by itself.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants bench generate cluster cluster-down
+.PHONY: help demo test check mutants fuzz bench generate cluster cluster-down
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ mutants: ## change what decides, one line at a time, and show which test catches
 
 bench: ## figures beside those of other ways, as tables; PARTS="backups" measures less
 	@e2e/bench.sh $(PARTS)
+
+SECONDS ?= 60
+fuzz: ## the operator against an API server that fails in every way, with new seeds for SECONDS=60; SEED=n repeats one
+	@FUZZ_SECONDS=$(SECONDS) SEED=$(SEED) cargo test --quiet -p db-operator --test operate -- --ignored --nocapture new_seeds
 
 generate: ## everything that is generated: CRDs, API reference, tables, the protocol, Jobs
 	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle

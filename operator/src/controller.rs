@@ -194,7 +194,10 @@ impl Controller {
     }
 
     fn take(&mut self, change: Change, now: &Now) {
-        if let Change::Applied(Object::Job(_)) = &change {
+        // One that only goes on does so without any operator.
+        if let Change::Applied(Object::Job(job)) = &change
+            && !self.world.jobs.knows(job)
+        {
             self.role.saw_work();
         }
         let touched = self.world.take(change, now);
@@ -269,9 +272,13 @@ impl Controller {
 
     /// When to wake, if nothing changes.
     fn next_at(&self, now: &Now) -> Instant {
+        if !self.world.is_whole() {
+            // Nothing is done before that, so what is overdue must not wake anybody.
+            return self.parts.clock.instant(now.moment.plus(IDLE));
+        }
         let speaks = self.role.acts() && !self.is_speaking;
         let times = [
-            self.queue.next_at().filter(|_| self.world.is_whole()),
+            self.queue.next_at(),
             self.waiting.next_at(now.moment).filter(|_| self.role.acts()),
             self.standing.next_at().filter(|_| speaks),
             self.role.next_at(),

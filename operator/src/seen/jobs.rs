@@ -107,6 +107,11 @@ impl Jobs {
         of.jobs.insert(key(&job), Tracked { job, since, epoch: self.epoch });
     }
 
+    /// Whether a Job of that name was seen.
+    pub fn knows(&self, job: &KnownJob) -> bool {
+        self.by_uid.get(&job.uid).is_some_and(|of| of.jobs.contains_key(&key(job)))
+    }
+
     /// Forgets a Job, but not its attempt.
     pub fn remove(&mut self, job: &KnownJob) {
         if let Some(of) = self.by_uid.get_mut(&job.uid) {

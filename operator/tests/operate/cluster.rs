@@ -1,0 +1,172 @@
+//! What moves Jobs: pods that start after a while, run a driver, and end; Jobs that are removed when their time is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use crate::chance::Chance;
+use crate::driver::{self, Exit, Run};
+use crate::server::Server;
+use crate::store::Key;
+
+/// How pods behave.
+#[derive(Clone, Debug)]
+pub(crate) struct Pods {
+    /// How long it takes until a pod exists, and then until its container runs, in milliseconds.
+    pub(crate) start: (u64, u64),
+    /// How long a step of a driver takes, in milliseconds.
+    pub(crate) step: (u64, u64),
+    /// How long a container runs before its driver looks at anything.
+    pub(crate) work: Duration,
+    /// In so many of a thousand steps the driver fails.
+    pub(crate) failing: u64,
+    /// Images that cannot be pulled.
+    pub(crate) not_pulled: BTreeSet<String>,
+    /// Namespaces whose Jobs are suspended when they are made.
+    pub(crate) suspended: BTreeSet<String>,
+}
+
+impl Default for Pods {
+    fn default() -> Self {
+        Self {
+            start: (100, 900),
+            step: (5, 200),
+            work: Duration::ZERO,
+            failing: 0,
+            not_pulled: BTreeSet::new(),
+            suspended: BTreeSet::new(),
+        }
+    }
+}
+
+/// What the cluster knows.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) chance: Chance,
+    pub(crate) pods: Pods,
+    /// One driver at a time works on a database.
+    pub(crate) locks: BTreeMap<String, Arc<Mutex<()>>>,
+    /// What is at work now, and the most that ever was.
+    pub(crate) at_work: usize,
+    pub(crate) most_at_work: usize,
+    /// Uids of the Databases whose databases exist on the server.
+    pub(crate) on_the_server: BTreeSet<String>,
+}
+
+impl Cluster {
+    pub(crate) fn new(chance: Chance, pods: Pods) -> Self {
+        Self {
+            chance,
+            pods,
+            locks: BTreeMap::new(),
+            at_work: 0,
+            most_at_work: 0,
+            on_the_server: BTreeSet::new(),
+        }
+    }
+}
+
+/// Moves a Job on, from now until it is removed.
+pub(crate) fn start(server: &Arc<Server>, job: &Value) {
+    let text = |path| job.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let key: Key = ("jobs", text("/metadata/namespace"), text("/metadata/name"));
+    let image = text("/spec/template/spec/containers/0/image");
+    let time_to_live = job.pointer("/spec/ttlSecondsAfterFinished").and_then(Value::as_u64).unwrap_or(3_600);
+    let (server, job) = (Arc::clone(server), job.clone());
+    let (mut chance, pods) = {
+        let cluster = &mut server.state().cluster;
+        (cluster.chance.split(), cluster.pods.clone())
+    };
+    tokio::spawn(async move {
+        if pods.suspended.contains(&key.1) {
+            server.update(&key, |job| job["spec"]["suspend"] = json!(true));
+            return;
+        }
+        sleep(chance.time(pods.start.0, pods.start.1)).await;
+        let namespace = server.state().store.get(&("namespaces", String::new(), key.1.clone())).cloned();
+        if namespace.is_none_or(|it| it.pointer("/metadata/deletionTimestamp").is_some()) {
+            return;
+        }
+        if server.update(&key, |job| job["status"] = json!({"active": 1, "ready": 0})).is_none() {
+            return;
+        }
+        let mut news = server.listen();
+        while server.state().cluster.pods.not_pulled.contains(&image) {
+            if news.changed().await.is_err() {
+                return;
+            }
+        }
+        sleep(chance.time(pods.start.0, pods.start.1)).await;
+        if server.update(&key, |job| job["status"] = json!({"active": 1, "ready": 1})).is_none() {
+            return;
+        }
+        let exit = work(&server, &job, &mut chance, &pods).await;
+        // Kubernetes takes its time to say that a Job is complete.
+        sleep(chance.time(0, 3_000)).await;
+        let (kind, reason, message) = match exit {
+            Exit::Done => ("Complete", "CompletionsReached", ""),
+            Exit::Failed => ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
+        };
+        let condition = json!({
+            "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": server.now(),
+        });
+        server.update(&key, |job| job["status"] = json!({"failed": 1, "conditions": [condition]}));
+        sleep(Duration::from_secs(time_to_live)).await;
+        server.delete(&key);
+    });
+}
+
+async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pods) -> Exit {
+    sleep(pods.work).await;
+    let uid = job.pointer("/metadata/labels/db.isotoma.com~1uid").and_then(Value::as_str).unwrap_or_default();
+    let lock = {
+        let cluster = &mut server.state().cluster;
+        cluster.at_work += 1;
+        cluster.most_at_work = cluster.most_at_work.max(cluster.at_work);
+        Arc::clone(cluster.locks.entry(uid.to_owned()).or_default())
+    };
+    let exit = {
+        let _alone = lock.lock().await;
+        let mut run = Run { server, job, chance, pods, uid };
+        driver::drive(&mut run).await
+    };
+    server.state().cluster.at_work -= 1;
+    exit
+}
+
+/// Deletes a namespace and all that is in it; it is gone when nothing is left.
+pub(crate) async fn end_namespace(server: &Arc<Server>, name: &str, patience: Duration) -> bool {
+    let namespace: Key = ("namespaces", String::new(), name.to_owned());
+    server.update(&namespace, |it| it["metadata"]["finalizers"] = json!(["kubernetes"]));
+    server.delete(&namespace);
+    let deadline = Instant::now() + patience;
+    let mut news = server.listen();
+    loop {
+        let left: Vec<Key> = {
+            let state = server.state();
+            let all = state.store.objects.keys().filter(|key| key.1 == name).cloned();
+            all.collect()
+        };
+        if left.is_empty() {
+            server.update(&namespace, |it| it["metadata"]["finalizers"] = json!([]));
+            return true;
+        }
+        for key in left {
+            let is_deleted = {
+                let state = server.state();
+                state.store.get(&key).is_none_or(|it| it.pointer("/metadata/deletionTimestamp").is_some())
+            };
+            if !is_deleted {
+                server.delete(&key);
+            }
+        }
+        tokio::select! {
+            _ = news.changed() => {}
+            () = tokio::time::sleep_until(deadline) => return false,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What tenants write that nobody expects.
+
+use hyper::body::Bytes;
+use serde_json::json;
+
+use super::{SOON, databases, is_told, served, start};
+use crate::people::{nested, text_database};
+use crate::play::in_paused_time;
+use crate::server::Server;
+
+/// Puts a Database that is only text.
+fn put(server: &Server, namespace: &str, name: &str, phase: &str, parameters: Bytes) {
+    let (key, parts) = text_database(namespace, name, phase, parameters);
+    server.state().store.put_text(key, &parts);
+    server.tell();
+}
+
+#[test]
+fn parameters_of_a_hundred_and_forty_levels_are_launched_like_any() {
+    in_paused_time(async {
+        let server = served();
+        put(&server, "shop", "deep", "null", nested(140));
+        let operator = start(&server);
+        databases(&server, "other", 5);
+        server.all_created("other", SOON).await;
+        let is_launched = server.until(SOON, |state| state.posts_in("shop") == 1).await;
+        assert!(is_launched, "the operator reads no parameters, so the driver is the one that judges them");
+        operator.end().await;
+    });
+}
+
+#[test]
+fn an_object_that_cannot_be_decoded_costs_itself_alone_and_its_owner_is_told() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        put(&server, "shop", "strange", "\"Sideways\"", nested(1));
+        server.database("shop", "orders", &json!({}));
+        databases(&server, "other", 5);
+        server.all_created("other", SOON).await;
+        let done = server.until(SOON, |state| state.not_created("shop") == ["strange"]).await;
+        assert!(done, "{:?}", server.state().not_created("shop"));
+        assert!(is_told(&server, "Undecodable", "strange").await);
+        operator.end().await;
+        // One that starts with it there goes on, too.
+        let next = start(&server);
+        server.database("other", "late", &json!({}));
+        server.all_created("other", SOON).await;
+        next.end().await;
+    });
+}
+
+#[test]
+fn a_megabyte_of_parameters_in_a_hundred_databases_is_not_kept() {
+    let long = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20)));
+    let grown = grown_by(100, |_| long.clone());
+    assert!(grown < 40 << 10, "grown by {grown} KiB for 100 MiB");
+}
+
+#[test]
+fn annotations_of_256_kibibytes_in_a_thousand_databases_are_not_kept() {
+    // Where the text is makes no difference to what is skipped: `text_database` has one place for what is long.
+    let long = Bytes::from(format!("{{}},\"unknown\":{{\"a\":\"{}\"}}", "x".repeat(256 << 10)));
+    let grown = grown_by(1_000, |_| long.clone());
+    assert!(grown < 80 << 10, "grown by {grown} KiB for 250 MiB");
+}
+
+/// By how many KiB the process grows when an operator sees so many Databases, all of which share a long text.
+fn grown_by(count: usize, long: impl Fn(usize) -> Bytes) -> u64 {
+    in_paused_time(async {
+        let server = served();
+        for index in 0..count {
+            put(&server, "shop", &format!("long-{index}"), "null", long(index));
+        }
+        let before = resident();
+        let operator = start(&server);
+        databases(&server, "other", 3);
+        server.all_created("other", SOON).await;
+        let grown = resident().saturating_sub(before);
+        operator.end().await;
+        grown
+    })
+}
+
+/// What this process has in memory, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,82 @@
+//! The API server is away, restarted, compacted, or has another idea of the time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{SOON, databases, served, start};
+use crate::chance::Chance;
+use crate::play::{Operator, in_paused_time};
+use crate::server::Server;
+
+#[test]
+fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        databases(&server, "shop", 5);
+        server.all_created("shop", SOON).await;
+        let away = tokio::spawn({
+            let server = server.clone();
+            async move { server.go_away(Duration::from_mins(1)).await }
+        });
+        sleep(Duration::from_secs(30)).await;
+        server.database("shop", "meanwhile", &json!({}));
+        assert_eq!(operator.health.pulse.complaint(), None, "a restart would not bring it back");
+        away.await.unwrap();
+        server.all_created("shop", Duration::from_secs(40)).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn a_restart_and_a_compaction_lose_nothing_even_with_more_than_a_page() {
+    for streams in [true, false] {
+        in_paused_time(async {
+            let server = served();
+            server.state().streams = streams;
+            let operator = start(&server);
+            databases(&server, "shop", 120);
+            server.all_created("shop", Duration::from_mins(5)).await;
+            let away = tokio::spawn({
+                let server = server.clone();
+                async move { server.go_away(Duration::from_secs(5)).await }
+            });
+            sleep(Duration::from_secs(1)).await;
+            databases(&server, "other", 60);
+            for index in 0..120 {
+                server.delete(&("databases", "shop".to_owned(), format!("db-{index}")));
+            }
+            server.compact();
+            away.await.unwrap();
+            server.all_created("other", Duration::from_mins(5)).await;
+            let gone = server.until(Duration::from_mins(5), |state| state.posts_in("shop") == 240).await;
+            assert!(gone, "{} Jobs, streams: {streams}", server.state().posts_in("shop"));
+            operator.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_clock_that_is_an_hour_off_neither_gives_a_job_up_nor_repeats_it() {
+    for ahead in [3_600, -3_600] {
+        in_paused_time(async {
+            let server = Server::new(Chance::of(3), ahead);
+            server.namespace("shop");
+            server.driver("engine", "img:1");
+            server.state().cluster.pods.start = (4_000, 5_000);
+            let operator = Operator::start(&server, "op-1", &[]);
+            databases(&server, "shop", 5);
+            server.all_created("shop", SOON).await;
+            server.state().cluster.pods.failing = 1_000;
+            server.database("shop", "failing", &json!({}));
+            let tried =
+                |count: usize| move |state: &crate::server::State| state.posts_in("shop") == 5 + count;
+            assert!(server.until(SOON, tried(1)).await);
+            assert!(!server.until(SOON, tried(2)).await, "it waits half a minute after a failure");
+            assert!(server.until(Duration::from_mins(2), tried(2)).await, "and no hour");
+            operator.end().await;
+        });
+    }
+}

@@ -1,0 +1,107 @@
+//! Jobs that do not run, or not any more.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{SOON, databases, is_told, served, start};
+use crate::cluster::end_namespace;
+use crate::play::in_paused_time;
+
+#[test]
+fn fifty_suspended_jobs_hold_up_nobody_else() {
+    in_paused_time(async {
+        let server = served();
+        server.state().cluster.pods.suspended.insert("shop".to_owned());
+        databases(&server, "shop", 50);
+        let operator = start(&server);
+        sleep(Duration::from_mins(2)).await;
+        databases(&server, "other", 10);
+        server.all_created("other", SOON).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn a_wrong_image_in_a_namespace_with_fifty_backups_holds_up_nobody_else() {
+    in_paused_time(async {
+        let server = served();
+        server.create(
+            "drivers",
+            json!({"metadata": {"name": "typo"}, "spec": {"image": "img:1", "backupImage": "imgg:1"}}),
+        );
+        server.state().cluster.pods.not_pulled.insert("imgg:1".to_owned());
+        let operator = start(&server);
+        for index in 0..50 {
+            server.database("shop", &format!("db-{index}"), &json!({"driver": "typo"}));
+        }
+        server.all_created("shop", Duration::from_mins(5)).await;
+        for index in 0..50 {
+            let metadata = json!({"name": format!("backup-{index}"), "namespace": "shop"});
+            let spec = json!({"database": format!("db-{index}")});
+            server.create("backups", json!({"metadata": metadata, "spec": spec}));
+        }
+        sleep(Duration::from_mins(2)).await;
+        let told = server.state().events.iter().filter(|(reason, _)| reason == "JobNotRunning").count();
+        assert!(told > 0, "{:?}", server.state().events);
+        databases(&server, "other", 10);
+        server.all_created("other", SOON).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn a_namespace_ends_even_if_its_image_cannot_be_pulled() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        databases(&server, "shop", 3);
+        server.all_created("shop", SOON).await;
+        server.state().cluster.pods.not_pulled.insert("img:1".to_owned());
+        // One whose delete run never begins.
+        server.delete(&("databases", "shop".to_owned(), "db-0".to_owned()));
+        sleep(Duration::from_mins(2)).await;
+        assert!(is_told(&server, "JobNotRunning", "db-0").await);
+        assert!(end_namespace(&server, "shop", Duration::from_mins(2)).await, "{:?}", server.state().posts);
+        server.state().cluster.pods.not_pulled.clear();
+        server.tell();
+        databases(&server, "other", 3);
+        server.all_created("other", SOON).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn a_namespace_that_is_not_served_is_told_so_and_holds_up_nobody_else() {
+    in_paused_time(async {
+        let server = served();
+        server.state().unserved.insert("shop".to_owned());
+        databases(&server, "shop", 50);
+        let operator = start(&server);
+        assert!(is_told(&server, "NamespaceNotServed", "db-0").await, "{:?}", server.state().events);
+        databases(&server, "other", 10);
+        server.all_created("other", SOON).await;
+        server.state().unserved.clear();
+        server.all_created("shop", Duration::from_mins(4)).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn the_attempts_go_on_after_a_job_that_somebody_has_deleted() {
+    in_paused_time(async {
+        let server = served();
+        server.state().cluster.pods.failing = 1_000;
+        let operator = start(&server);
+        databases(&server, "shop", 1);
+        for attempt in 1..4 {
+            assert!(server.until(Duration::from_mins(10), |state| state.posts.len() == attempt).await);
+            let name = server.state().posts[attempt - 1].name.clone();
+            assert!(name.ends_with(&format!("-{attempt}")), "{name}");
+            sleep(Duration::from_secs(10)).await;
+            server.delete(&("jobs", "shop".to_owned(), name));
+        }
+        operator.end().await;
+    });
+}
