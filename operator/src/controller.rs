@@ -129,6 +129,7 @@ struct Said {
 impl Controller {
     /// A controller that has seen nothing.
     pub fn new(client: Client, parts: Parts) -> Self {
+        let refusals = Refusals::new(parts.terms.tenant_chart.clone());
         Self {
             client,
             parts,
@@ -136,7 +137,7 @@ impl Controller {
             queue: Queue::default(),
             slots: Slots::default(),
             waiting: Waiting::default(),
-            refusals: Refusals::default(),
+            refusals,
             standing: Standing::default(),
             role: Role::default(),
             launching: BTreeMap::new(),
