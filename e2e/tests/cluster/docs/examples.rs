@@ -4,9 +4,7 @@
 //! The API server checks it, unknown fields refused; and where it is a Database on a server that is here, it
 //! is made. One that begins with "```yaml values" is values of the chart `db-operator`.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use api::Database;
 use e2e::{Context, DatabaseFixture, POSTGRESQL_17, database, helm_with_values, with_namespace};
 use futures::{StreamExt, future, stream};
@@ -16,62 +14,8 @@ use kube::discovery::Scope;
 use kube::{Api, ResourceExt, discovery};
 use serde_json::{Value, json};
 
+use super::pages::{Block, yaml_blocks};
 use crate::credentials::copy_authority;
-
-/// A fenced block: where it is, its info string, and its text.
-struct Block {
-    place: String,
-    info: String,
-    text: String,
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-fn documents() -> Result<Vec<PathBuf>> {
-    let mut found = vec![root().join("README.md")];
-    let mut folders =
-        vec![root().join("docs"), root().join("charts"), root().join("drivers"), root().join("e2e")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn blocks(file: &Path) -> Result<Vec<Block>> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (line, number) in std::fs::read_to_string(file)?.lines().zip(1..) {
-        match (line.trim_start().strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(info), None) => {
-                let place = format!("{}:{number}", file.strip_prefix(root()).unwrap_or(file).display());
-                open = Some(Block { place, info: info.trim().to_owned(), text: String::new() });
-            }
-            (None, Some(block)) => block.text.extend([line, "\n"]),
-            (None, None) => {}
-        }
-    }
-    ensure!(open.is_none(), "{}: a block does not end", file.display());
-    Ok(blocks)
-}
-
-fn yaml_blocks() -> Result<Vec<Block>> {
-    let mut all = Vec::new();
-    for file in documents()? {
-        all.extend(blocks(&file)?.into_iter().filter(|block| block.info.starts_with("yaml")));
-    }
-    ensure!(all.len() > 5, "only {} blocks of YAML found: the test looks in the wrong places", all.len());
-    Ok(all)
-}
 
 #[tokio::test]
 async fn every_object_in_the_documentation_is_what_it_claims_to_be() {
@@ -153,25 +97,4 @@ async fn every_chart_value_in_the_documentation_is_one() {
         };
         checked.with_context(|| block.place.clone()).unwrap();
     }
-}
-
-#[test]
-fn every_link_between_documents_leads_somewhere() {
-    let check = || -> Result<()> {
-        for file in documents()? {
-            let text = std::fs::read_to_string(&file)?;
-            for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-                let path = target.split('#').next().unwrap_or_default();
-                if path.is_empty() || path.contains("://") {
-                    continue;
-                }
-                let folder = file.parent().context("a file without a folder")?;
-                if !folder.join(path).exists() {
-                    bail!("{}: {target} leads nowhere", file.display());
-                }
-            }
-        }
-        Ok(())
-    };
-    check().unwrap();
 }

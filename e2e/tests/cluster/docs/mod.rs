@@ -1,0 +1,5 @@
+//! The documentation: every YAML is what it claims to be, every link leads somewhere, and what others are to run runs.
+
+mod examples;
+mod links;
+mod pages;
