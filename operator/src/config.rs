@@ -28,8 +28,8 @@ pub struct Config {
     #[arg(long, env = "POD_NAME", default_value = "db-operator")]
     pub pod_name: String,
 
-    /// The operator's service account, which is also how the ClusterRoles of chart db-operator begin. People are told it
-    /// where they have to install chart db-operator-tenant.
+    /// The operator's service account. The names of its roles begin with it, so people are told it when they have to
+    /// install chart db-operator-tenant.
     #[arg(long, env = "OPERATOR_NAME", default_value = "db-operator")]
     pub name: String,
 
