@@ -12,6 +12,7 @@
     reason = "a test may fail on the spot"
 )]
 
+mod answers;
 mod chance;
 mod cluster;
 mod driver;
