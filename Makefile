@@ -22,12 +22,10 @@ bench: ## figures beside those of other ways, as tables; PARTS="backups" measure
 
 SECONDS ?= 60
 fuzz: ## the operator against an API server that fails in every way, with new seeds for SECONDS=60; SEED=n repeats one
-	@FUZZ_SECONDS=$(SECONDS) SEED=$(SEED) cargo test --quiet -p db-operator --test operate -- --ignored --nocapture new_seeds
+	@FUZZ_SECONDS=$(SECONDS) SEED=$(SEED) e2e/fuzz.sh
 
 generate: ## everything that is generated: CRDs, API reference, tables, the protocol, Jobs
-	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle
-	@EXPECTORATE=overwrite cargo test --quiet -p db-operator-runtime --lib tests::protocol
-	@EXPECTORATE=overwrite cargo test --quiet -p db-operator --test table --test job
+	@e2e/generate.sh
 
 cluster: ## bring up a Kubernetes with database servers and our chart, and leave it running
 	@e2e/cluster/up.sh

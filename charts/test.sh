@@ -190,6 +190,37 @@ END
 
 rights_are() { same <("$1" "${@:3}" | LC_ALL=C sort) <(render "$2" "${rights_of[@]}" | rights | LC_ALL=C sort); }
 
+# notes RELEASE NAMESPACE [OPTION…]: what a first installation prints.
+notes() { helm install "$1" "$chart" --namespace "$2" --dry-run=client "${@:3}" | sed '1,/^NOTES:$/d'; }
+# notes_say TEXT RELEASE NAMESPACE [OPTION…]
+notes_say() { grep --fixed-strings --line-regexp -- "$1" <(notes "${@:2}"); }
+
+# The command that the notes print, run as it stands, has to bind what that release has brought.
+command_binds() {
+  local release=$1 namespace=$2 command
+  command=$(notes "$1" "$2" | sed -n 's|^ *helm install \(db-operator-tenant\) charts/db-operator-tenant |\1 |p')
+  read -ra command <<<"$command"
+  same <(printf '%s\n' "$3-driver" "$3-jobs" "$namespace/$3") \
+    <(helm template "${command[0]}" "$tenant" "${command[@]:1}" | objects '
+      map(select(.roleRef)) | (map(.roleRef.name) + (map(.subjects[] | select(.name != "db-operator-driver") | "\(.namespace)/\(.name)"))) | sort_by(contains("/"), .) | .[]')
+}
+
+# The operator is told the name that its ClusterRoles begin with.
+knows_its_name() {
+  same <(echo "--name=$2") <(helm template "$1" "$chart" "${@:3}" | objects '
+    map(select(.kind == "Deployment") | .spec.template.spec.containers[].args[] | select(startswith("--name="))) | .[]')
+}
+
+# The hook is only rendered where Helm talks to a cluster: here it is made to believe so.
+upgrade_hooks() {
+  local copy=$work/upgrade
+  rm -rf "$copy" && cp -r "$chart" "$copy"
+  sed -i 's/ (lookup "v1" "Namespace" "" "kube-system") }}/ true }}/' "$copy/charts/crds/templates/upgrade.yaml"
+  has_count 4 "$copy" '.kind == "CustomResourceDefinition" and .metadata.annotations["helm.sh/hook"] == "pre-upgrade"
+    and .metadata.annotations["helm.sh/resource-policy"] == "keep" and .metadata.annotations["example.com/team"] == "dbs"' \
+    --is-upgrade --set 'crds.annotations.example\.com/team=dbs'
+}
+
 # shellcheck disable=SC2016 # jq's variables
 test_rendering() {
   local rights_of=(--values "$default" --set 'tenantNamespaces={orders}')
@@ -232,6 +263,22 @@ test_rendering() {
     '.spec.template.spec.containers // [] | any(.env | any(.name == "CLUSTER_ID"))'
   check "the user is left to image and platform" has_count 0 "$chart" \
     '(.spec.template.spec // .spec).securityContext // {} | has("runAsUser") or has("runAsGroup")'
+  check "with clusterId the policy refuses another" has_count 1 "$chart" \
+    '[.spec.validations[]?.expression | contains("DB_OPERATOR_CLUSTER_ID") and contains("one-of-ours")] | any' \
+    --set clusterId=one-of-ours
+  check "our kinds and the tenant chart are added to the roles of people" has_count 3 "$chart" \
+    '.metadata.labels // {} | keys | any(startswith("rbac.authorization.k8s.io/aggregate-to-"))'
+  check "nothing is added to them with aggregateRoles=false" has_count 0 "$chart" \
+    '.metadata.labels // {} | keys | any(startswith("rbac.authorization.k8s.io/aggregate-to-"))' --set aggregateRoles=false
+  check "but what can be bound by hand is there" has_count 1 "$chart" \
+    '.kind == "ClusterRole" and .metadata.name == "db-operator-bind"' --set aggregateRoles=false
+  check "the command for one more namespace is for this release" command_binds db-operator db-operator db-operator
+  check "and for one of another name and namespace" command_binds dbs platform dbs-db-operator
+  check "the operator knows its name" knows_its_name dbs dbs-db-operator
+  check "and the one that it was given" knows_its_name dbs databases --set fullnameOverride=databases
+  check "an upgrade gives the CRDs their further annotations" upgrade_hooks
+  check "whoever installs with such is told so" notes_say "  helm --namespace dbs upgrade dbs CHART --reuse-values" \
+    dbs dbs --set crds.annotations.team=dbs
   # Argo CD would delete a CRD that is a hook, and with it every Database.
   check "a CRD is no hook where Helm only renders" has_count 0 "$chart" '.kind == "CustomResourceDefinition"' \
     --values "$default" --is-upgrade

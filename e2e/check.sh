@@ -21,13 +21,6 @@ cargo_deny() {
   "$root/bin/cargo-deny" --log-level error check bans licenses sources
 }
 
-# The golden tests compare what is committed with what is generated.
-generated_files() {
-  cargo test --quiet -p db-operator-api --test crds --test reference --test lifecycle
-  cargo test --quiet -p db-operator-runtime --lib tests::protocol
-  cargo test --quiet -p db-operator --test table --test job
-}
-
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
 "$here/prepare.sh"
@@ -37,7 +30,7 @@ step "format" cargo fmt --all --check
 # Not quiet: these two compile for minutes where nothing is built yet.
 step "clippy" cargo clippy --workspace --all-targets --all-features -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
-step "generated files" generated_files
+step "generated files" e2e/generate.sh check
 step "dependencies: bans, licences, sources" cargo_deny
 step "no circles of imports" cargo test --quiet -p db-operator --test circles
 step "shell scripts" shell_scripts

@@ -6,6 +6,7 @@
 set -uo pipefail
 
 checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+"$checkout/e2e/cluster/prepare.sh" rust || exit 1
 # Below the target folder, so that what is built of the dependencies is used again, and always in the same place, so that
 # what is built of the copy replaces what was.
 copy="$checkout/target/mutants"

@@ -53,6 +53,7 @@ note() { printf '    %s\n' "$*" >&2; }
 
 # fail REASON: the reason is also kept, for whoever cleans up and says it once more at the end.
 fail() {
+  # shellcheck disable=SC2034 # for whoever sources this
   last_error=$*
   printf 'error: %s\n' "$*" >&2
   return 1

@@ -2,6 +2,9 @@
 # What the machine itself must have, before anything that takes minutes: Go, Rust
 # with the target of our images, Debian packages. Installs what is missing, and
 # names at once what it cannot install.
+#
+#   prepare.sh         all of it
+#   prepare.sh rust    Rust alone, for what starts no cluster and makes no image
 set -euo pipefail
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -132,4 +135,12 @@ prepare() {
   stop_if_refused
 }
 
-exclusively prepare prepare
+prepare_rust_alone() {
+  prepare_rust
+  stop_if_refused
+}
+
+case ${1:-} in
+  rust) exclusively prepare prepare_rust_alone ;;
+  *) exclusively prepare prepare ;;
+esac

@@ -3,8 +3,8 @@
 #
 #   programs.sh [SET…]    default: all; a set is a folder under pins/
 #
-# A set's place in the cache is named by its pins and the way it is built, so a
-# changed pin builds anew and everything else is found ready.
+# A set's place in the cache is named by its pins and the way it is built, so what
+# a changed pin names is built, and everything else is found ready.
 set -euo pipefail
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

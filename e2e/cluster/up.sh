@@ -106,7 +106,9 @@ bring_up() {
 
 use_current_cluster() {
   local program
-  for program in kubectl helm buildah mmdebstrap; do
+  # Images are made here all the same, and so are our binaries.
+  "$here/prepare.sh"
+  for program in kubectl helm; do
     command -v "$program" >/dev/null || { fail "CLUSTER=current needs $program"; return 1; }
   done
   kubectl get --raw /readyz >/dev/null

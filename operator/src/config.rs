@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::job::parts::Settings;
 use crate::slots::Limits;
+use crate::tenant_chart::TenantChart;
 
 /// Watches Databases and launches the Jobs that look after them.
 #[derive(Clone, Debug, Parser)]
@@ -26,6 +27,11 @@ pub struct Config {
     /// The operator's own name, which tells who holds the Lease.
     #[arg(long, env = "POD_NAME", default_value = "db-operator")]
     pub pod_name: String,
+
+    /// The operator's service account, which is also how the ClusterRoles of chart db-operator begin. People are told it
+    /// where they have to install chart db-operator-tenant.
+    #[arg(long, env = "OPERATOR_NAME", default_value = "db-operator")]
+    pub name: String,
 
     /// Tells this cluster's databases from another's on the same server. It must never change. Default: the uid of
     /// namespace `kube-system`, which it reads.
@@ -119,6 +125,11 @@ impl Config {
                 LogFormat::Json => "json",
             },
         }
+    }
+
+    /// How a namespace is given to this operator.
+    pub fn tenant_chart(&self) -> TenantChart {
+        TenantChart::of_operator(&self.name, &self.namespace)
     }
 
     /// How many Jobs may run.

@@ -130,6 +130,7 @@ struct Said {
 impl Controller {
     /// A controller that has seen nothing.
     pub fn new(client: Client, parts: Parts) -> Self {
+        let refusals = Refusals::new(parts.terms.tenant_chart.clone());
         Self {
             client,
             parts,
@@ -138,7 +139,7 @@ impl Controller {
             slots: Slots::default(),
             uncounted: BTreeSet::new(),
             waiting: Waiting::default(),
-            refusals: Refusals::default(),
+            refusals,
             standing: Standing::default(),
             role: Role::default(),
             launching: BTreeMap::new(),

@@ -15,6 +15,7 @@ pub mod job_name;
 pub mod kind;
 pub mod labels;
 pub mod pulse;
+pub mod tenant_chart;
 
 pub mod seen;
 

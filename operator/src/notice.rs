@@ -2,6 +2,7 @@
 
 use crate::attempts::{Failed, JobFact, JobProgress};
 use crate::decision::Stuck;
+use crate::tenant_chart::TenantChart;
 
 /// What people are to be told about an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +28,14 @@ impl Notice {
 }
 
 /// What to say about a Job in `namespace` that does not start.
-pub fn stuck_job(stuck: &Stuck, namespace: &str) -> Option<Notice> {
+pub fn stuck_job(stuck: &Stuck, namespace: &str, tenant_chart: &TenantChart) -> Option<Notice> {
     Some(match stuck {
         Stuck::Contradiction | Stuck::UnknownDriver => return None,
         Stuck::NoPod { job } => Notice::warning(
             "JobHasNoPod",
             format!(
-                "Job {job} has no pod: a quota or an admission policy refuses it, or the service account of the driver is missing in namespace {namespace}; `kubectl -n {namespace} describe job {job}` says which. To add the service account: `helm upgrade --install db-operator-tenant charts/db-operator-tenant -n {namespace}`, or add {namespace} to the value tenantNamespaces of chart db-operator"
+                "Job {job} has no pod: a quota or an admission policy refuses it, or the service account of the driver is missing in namespace {namespace}; `kubectl -n {namespace} describe job {job}` says which. To add the service account: `{}`, or add {namespace} to the value tenantNamespaces of chart db-operator",
+                tenant_chart.command(namespace)
             ),
         ),
         Stuck::NotRunning { job, image } => Notice::warning(

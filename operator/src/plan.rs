@@ -21,6 +21,7 @@ use crate::seen::references::{SourceReferences, StoreReferences};
 use crate::seen::world::World;
 use crate::slots::{Hold, Lane};
 use crate::subject::Subject;
+use crate::tenant_chart::TenantChart;
 use crate::waiting::Scope;
 use crate::{attempts, backup, broken, database};
 
@@ -32,6 +33,8 @@ pub const YOUNG: Duration = Duration::from_secs(10);
 pub struct Terms {
     /// The operator's own namespace.
     pub operator_namespace: Arc<str>,
+    /// How a namespace is given to it.
+    pub tenant_chart: TenantChart,
     /// How Databases are verified unasked, if they are.
     pub resync: Option<Resync>,
 }
@@ -63,14 +66,14 @@ pub fn plan<'a>(world: &'a World, uid: &str, terms: &Terms, now: &Now) -> Plan<'
         let facts = database_facts(world, known, terms, now);
         let decision = database::decide::decide(&facts);
         let drivers = world.drivers().map(|driver| &*driver.name);
-        let notice = database::say::notice(&decision, known, &facts.jobs, drivers);
+        let notice = database::say::notice(&decision, known, &facts.jobs, drivers, &terms.tenant_chart);
         return Plan::Act { subject: Subject::Database(known), decision, notice };
     }
     let Some(request) = world.requests.get(uid) else { return Plan::Nothing };
     if let Some(known) = &request.deletion {
         let facts = backup_facts(world, known, terms, now);
         let decision = backup::decide::decide(&facts);
-        let notice = backup::say::notice(&decision, known, &facts.jobs);
+        let notice = backup::say::notice(&decision, known, &facts.jobs, &terms.tenant_chart);
         return Plan::Act { subject: Subject::Backup(known), decision, notice };
     }
     let is_lost = world.databases.named(&request.about()).is_none();

@@ -87,7 +87,11 @@ pub async fn operate(client: Client, config: Config, health: Arc<Health>, stop: 
     let parts = Parts {
         settings: config.job_settings(config.cluster_id.clone().unwrap_or(cluster)),
         limits: config.limits(),
-        terms: Terms { operator_namespace: config.namespace.as_str().into(), resync },
+        terms: Terms {
+            operator_namespace: config.namespace.as_str().into(),
+            tenant_chart: config.tenant_chart(),
+            resync,
+        },
         clock: Clock::set_to(time),
         voice: Voice::new(client.clone(), &config.pod_name),
         health: Arc::clone(&health),

@@ -76,7 +76,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-/// Answers for ever.
+/// Answers for as long as the process runs.
 pub async fn serve(listener: TcpListener, health: Arc<Health>) {
     if let Ok(address) = listener.local_addr() {
         info!(%address, "serving /healthz, /readyz and /metrics");

@@ -1,6 +1,6 @@
 //! What stands about each object, and what of it is still to be said: each once as long as it stands. Pure.
 //!
-//! Of an object only a hash is kept, and what is to be said is made anew when its turn comes: so what is unsaid costs a
+//! Of an object only a hash is kept, and what is to be said is made when its turn comes: so what is unsaid costs a
 //! few bytes, however much there is. Namespaces take turns, so that what goes wrong in one does not hold up the others'
 //! Events, and all of them come at a bounded rate.
 

@@ -109,7 +109,7 @@ async fn a_database_that_got_lost_is_not_replaced_by_an_empty_one() {
         ensure!(message.contains(&name) && message.contains("bring it back"), "{message}");
         ensure!(
             !POSTGRESQL_17.databases(&test.client, &test.prefix()).await?.contains(&name),
-            "it was made anew"
+            "it was made again"
         );
         admin.batch_execute(&format!("ALTER DATABASE \"{name}x\" RENAME TO \"{name}\"")).await?;
         test.ready("orders").await?;

@@ -7,9 +7,15 @@ use crate::decision::{Decision, Stuck};
 use crate::notice::{Notice, dead_job, stuck_job};
 use crate::seen::backup::KnownBackup;
 use crate::seen::request::KnownRequest;
+use crate::tenant_chart::TenantChart;
 
 /// What to say about a decision about a Backup that is being deleted, if anything.
-pub fn notice(decision: &Decision, backup: &KnownBackup, jobs: &[JobFact]) -> Option<Notice> {
+pub fn notice(
+    decision: &Decision,
+    backup: &KnownBackup,
+    jobs: &[JobFact],
+    tenant_chart: &TenantChart,
+) -> Option<Notice> {
     let stuck = match decision {
         Decision::Launch(_) | Decision::Wait(_) => return dead_job(jobs, &backup.driver, |_| false),
         Decision::Settled(_) => return None,
@@ -20,7 +26,7 @@ pub fn notice(decision: &Decision, backup: &KnownBackup, jobs: &[JobFact]) -> Op
             "UnknownDriver",
             "no Driver is registered: what this Backup has stored is deleted once a platform team registers one; to leave what is stored, set spec.deletionPolicy to Retain then".to_owned(),
         )),
-        Stuck::NoPod { .. } | Stuck::NotRunning { .. } => stuck_job(stuck, &backup.namespace),
+        Stuck::NoPod { .. } | Stuck::NotRunning { .. } => stuck_job(stuck, &backup.namespace, tenant_chart),
         Stuck::Contradiction => None,
     }
 }

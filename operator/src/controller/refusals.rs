@@ -8,6 +8,7 @@ use crate::clock::Moment;
 use crate::error::LaunchError;
 use crate::notice::Notice;
 use crate::seen::metadata::Uid;
+use crate::tenant_chart::TenantChart;
 use crate::waiting::Scope;
 
 /// How long an object is left alone whose Job's name somebody else's Job has.
@@ -16,6 +17,8 @@ const TAKEN: Duration = Duration::from_secs(30);
 /// What was refused last.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
+    /// How a namespace that refuses all Jobs is given to this operator.
+    tenant_chart: TenantChart,
     /// What all are told that wait for the same.
     of_scope: BTreeMap<Scope, Notice>,
     /// What one is told, and until when it is left alone.
@@ -23,11 +26,18 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
+    /// None yet.
+    pub(super) fn new(tenant_chart: TenantChart) -> Self {
+        Self { tenant_chart, ..Self::default() }
+    }
+
     /// Takes why a Job was not launched. Answers whether others are to be told, too.
     pub(super) fn add(&mut self, uid: &Uid, scope: &Scope, error: &LaunchError, now: Moment) -> bool {
         let of_object = |notice, left_alone: Duration| (notice, now.plus(left_alone));
         match error {
-            LaunchError::NotServed { namespace } => self.of_all(scope, not_served(namespace)),
+            LaunchError::NotServed { namespace } => {
+                self.of_all(scope, not_served(namespace, &self.tenant_chart))
+            }
             LaunchError::DriverNotAllowed { message } => {
                 self.of_all(scope, driver_not_allowed(&scope.driver, message))
             }
@@ -82,11 +92,12 @@ impl Refusals {
     }
 }
 
-fn not_served(namespace: &str) -> Notice {
+fn not_served(namespace: &str, tenant_chart: &TenantChart) -> Notice {
     Notice::warning(
         "NamespaceNotServed",
         format!(
-            "db-operator may not create Jobs in namespace {namespace}, and nothing is lost meanwhile: an admin of the namespace allows it with `helm upgrade --install db-operator-tenant charts/db-operator-tenant -n {namespace}`, or a platform team by adding {namespace} to the value tenantNamespaces of chart db-operator"
+            "db-operator may not create Jobs in namespace {namespace}, and nothing is lost meanwhile: an admin of the namespace allows it with `{}`, or a platform team by adding {namespace} to the value tenantNamespaces of chart db-operator",
+            tenant_chart.command(namespace)
         ),
     )
 }
@@ -103,6 +114,7 @@ fn driver_not_allowed(driver: &str, message: &str) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::LONGEST_NOTE;
 
     fn scope() -> Scope {
         Scope { namespace: "shop".into(), driver: "engine".into() }
@@ -144,10 +156,23 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_not_served_is_told_the_command() {
-        let notice = not_served("shop");
-        assert!(
-            notice.note.contains("db-operator-tenant -n shop") && notice.note.contains("tenantNamespaces")
-        );
-        assert!(notice.note.len() < 1024);
+        let chart = TenantChart::of_operator("dbs", "platform");
+        let (mut refusals, now) = (Refusals::new(chart), Moment::default());
+        let error = LaunchError::NotServed { namespace: "shop".into() };
+        assert!(refusals.add(&"a".into(), &scope(), &error, now));
+        let note = &refusals.notice("a", &scope()).unwrap().note;
+        for expected in [
+            "db-operator-tenant -n shop --set operator.name=dbs,operator.namespace=platform`",
+            "tenantNamespaces",
+        ] {
+            assert!(note.contains(expected), "{note}");
+        }
+    }
+
+    #[test]
+    fn the_longest_names_leave_room_for_the_command() {
+        let long = "x".repeat(63);
+        let notice = not_served(&long, &TenantChart::of_operator(&long, &long));
+        assert!(notice.note.len() <= LONGEST_NOTE, "{} bytes", notice.note.len());
     }
 }

@@ -7,6 +7,7 @@ use crate::attempts::JobFact;
 use crate::decision::{Decision, Stuck};
 use crate::notice::{Notice, dead_job, stuck_job};
 use crate::seen::database::KnownDatabase;
+use crate::tenant_chart::TenantChart;
 
 /// What to say about a decision, if anything. `drivers` are the names of those that are registered.
 pub fn notice<'a>(
@@ -14,6 +15,7 @@ pub fn notice<'a>(
     database: &KnownDatabase,
     jobs: &[JobFact],
     drivers: impl Iterator<Item = &'a str>,
+    tenant_chart: &TenantChart,
 ) -> Option<Notice> {
     let stuck = match decision {
         Decision::Launch(_) | Decision::Wait(_) => {
@@ -31,7 +33,7 @@ pub fn notice<'a>(
             ),
         )),
         Stuck::UnknownDriver => Some(Notice::warning("UnknownDriver", unknown_driver(database, drivers))),
-        Stuck::NoPod { .. } | Stuck::NotRunning { .. } => stuck_job(stuck, &database.namespace),
+        Stuck::NoPod { .. } | Stuck::NotRunning { .. } => stuck_job(stuck, &database.namespace, tenant_chart),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::seen::decode::{KnownNamespace, Object};
 use crate::seen::fixtures::{database, driver, job, request};
 
 fn terms() -> Terms {
-    Terms { operator_namespace: "system".into(), resync: None }
+    Terms { operator_namespace: "system".into(), tenant_chart: TenantChart::default(), resync: None }
 }
 
 fn at(second: u64) -> Now {

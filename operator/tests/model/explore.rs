@@ -28,7 +28,7 @@ struct Graph {
 }
 
 /// Goes through all that can be reached from `beginnings`. Panics if a promise is broken, if what goes on by itself can
-/// go on for ever, or if it can end where nothing explains why.
+/// go on without end, or if it can end where nothing explains why.
 pub(crate) fn explore(beginnings: Vec<State>) -> Found {
     let mut graph = Graph { states: Vec::new(), from: Vec::new(), free: Vec::new() };
     let mut known: Table<Rc<State>, u32> = Table::default();
@@ -112,7 +112,7 @@ impl Graph {
                 }
             }
         }
-        assert!(left == 0, "it can go round for ever: {}", self.circle(&ways_in));
+        assert!(left == 0, "it can go round without end: {}", self.circle(&ways_in));
     }
 
     /// One such circle. Only what has a way in that is left leads on to it.

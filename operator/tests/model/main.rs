@@ -7,7 +7,7 @@
 //! `driver-api/runtime/tests/protocol.txt`, which the runtime's own test writes.
 //!
 //! Two things are shown of each: no step breaks a promise ([`promises`]), and whatever has happened, what goes on by
-//! itself comes to an end, and to one that is meant ([`ends`]). No path goes round for ever.
+//! itself comes to an end, and to one that is meant ([`ends`]). No path goes round without end.
 //!
 //! How many Jobs may run at once, and who is let in, is enumerated beside it ([`caps`]): it is about many Databases and
 //! nothing else of them.

@@ -17,6 +17,7 @@ use db_operator::seen::driver::KnownDriver;
 use db_operator::seen::job::{JobState, KnownJob};
 use db_operator::seen::request::KnownRequest;
 use db_operator::seen::world::World;
+use db_operator::tenant_chart::TenantChart;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::hasher::Table;
@@ -112,7 +113,8 @@ fn decide(view: &View) -> [Does; 2] {
         let _ = world.take(Change::Applied(gone()), &begin);
         let _ = world.take(Change::Gone(gone()), &begin);
     }
-    let terms = Terms { operator_namespace: "system".into(), resync: None };
+    let terms =
+        Terms { operator_namespace: "system".into(), tenant_chart: TenantChart::default(), resync: None };
     let later = Now { moment: begin.moment.plus(LONG), time: begin.time };
     let at = |now| match plan(&world, &uid(view.about), &terms, now) {
         Plan::Nothing | Plan::Say(..) => (Does::Settled, false),

@@ -1,5 +1,5 @@
-//! What the store does with a real S3 server: `DB_OPERATOR_TEST_S3` is its address, `test` and `testsecret`
-//! its login, and its region `eu-west-1`.
+//! What the store does with a bucket: one in memory, or one on the real S3 server that `DB_OPERATOR_TEST_S3` names, with
+//! `test` and `testsecret` as its login and `eu-west-1` as its region.
 
 mod backup;
 mod damage;

@@ -152,7 +152,7 @@ pub(crate) const CHANGES: [Change; 50] = [
     }),
     ("a Job in the host's network", |job| pod(job)["hostNetwork"] = json!(true)),
     ("a Job among the host's processes", |job| pod(job)["hostPID"] = json!(true)),
-    ("a Job on a node of choice", |job| pod(job)["nodeName"] = json!("node")),
+    ("a Job past the scheduler", |job| pod(job)["nodeName"] = json!("node")),
     ("a Job with a runtime class", |job| pod(job)["runtimeClassName"] = json!("kata")),
     ("a Job with a priority", |job| pod(job)["priorityClassName"] = json!("system-cluster-critical")),
     ("a Job with aliases of hosts", |job| {

@@ -18,7 +18,7 @@ fn jobs_of(namespace: &str) -> String {
 }
 
 #[tokio::test]
-async fn whoever_steals_the_operators_token_can_waste_jobs_and_nothing_else() {
+async fn whoever_steals_the_operators_token_reads_no_secret_and_writes_no_object() {
     with_namespace("rights_operator", async |test| {
         test.create_ready(&database("orders")).await?;
         let thief = client_with_token(OPERATOR_NAMESPACE, "db-operator").await?;

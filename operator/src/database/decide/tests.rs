@@ -303,7 +303,7 @@ fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
     };
     assert_eq!(again, Decision::Launch(expected));
     let soon = in_phase(DatabasePhase::BackupBeforeDeleteRequested, vec![saved(1, 29), refused(28)]);
-    assert_eq!(attempt(&soon), None, "what gets lost each time is not made anew without a pause");
+    assert_eq!(attempt(&soon), None, "what gets lost each time is not made again without a pause");
 
     let dropped = |jobs| attempt(&in_phase(DatabasePhase::BackupBeforeDeleteCompleted, jobs));
     assert_eq!(dropped(vec![saved(1, 60), refused(31), saved(2, 1)]), Some(2));

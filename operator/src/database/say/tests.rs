@@ -10,8 +10,9 @@ fn orders(status: &serde_json::Value) -> KnownDatabase {
 }
 
 fn stuck(stuck: Stuck) -> Notice {
-    let drivers = ["engine-2", "engine-3"];
-    notice(&Decision::Stuck(stuck), &orders(&json!({"phase": "Deleted"})), &[], drivers.into_iter()).unwrap()
+    let drivers = ["engine-2", "engine-3"].into_iter();
+    let chart = TenantChart::of_operator("dbs", &"x".repeat(63));
+    notice(&Decision::Stuck(stuck), &orders(&json!({"phase": "Deleted"})), &[], drivers, &chart).unwrap()
 }
 
 #[test]
@@ -22,7 +23,12 @@ fn every_warning_names_the_object_and_the_next_step_and_fits() {
         (Stuck::UnknownDriver, vec!["engine", "engine-2, engine-3"]),
         (
             Stuck::NoPod { job: job.into() },
-            vec![job, "namespace shop", "db-operator-tenant -n shop", "quota"],
+            vec![
+                job,
+                "namespace shop",
+                "db-operator-tenant -n shop --set operator.name=dbs,operator.namespace=xxx",
+                "quota",
+            ],
         ),
         (Stuck::NotRunning { job: job.into(), image: "img:1".into() }, vec![job, "img:1"]),
     ];
@@ -52,7 +58,13 @@ fn a_dead_pod_says_what_to_raise() {
     };
     let told = |operation, why| {
         let wait = Decision::Wait(crate::decision::Wait::Suspended);
-        notice(&wait, &orders(&json!({})), &[failed(operation, why)], std::iter::empty())
+        notice(
+            &wait,
+            &orders(&json!({})),
+            &[failed(operation, why)],
+            std::iter::empty(),
+            &TenantChart::default(),
+        )
     };
     for (operation, why, reason, raise) in [
         (Operation::Create, Failed::Killed, "JobKilled", "limits.memory in spec.podTemplate.resources"),
@@ -74,7 +86,8 @@ fn a_dead_pod_says_what_to_raise() {
     let mut killed = failed(Operation::Create, Failed::Killed);
     killed.progress = JobProgress::Failed { why: Failed::Killed, age: std::time::Duration::from_secs(9) };
     let wait = Decision::Wait(crate::decision::Wait::Suspended);
-    let over = notice(&wait, &orders(&json!({})), &[killed, later], std::iter::empty());
+    let over =
+        notice(&wait, &orders(&json!({})), &[killed, later], std::iter::empty(), &TenantChart::default());
     assert_eq!(over, None, "the one after it ended well");
 }
 
