@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::objects::{PREFIX, unseen};
 use super::plane::{NAMESPACES, Plane};
@@ -45,14 +45,15 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table)
     println!("==> {who}: {SERVED} of them are served");
     let mut served: BTreeMap<String, usize> = BTreeMap::new();
     let before = operator.cpu()?;
-    for _ in 0..SERVED {
-        match player.finish_next().await? {
-            Some(namespace) => *served.entry(namespace).or_default() += 1,
-            None => tokio::time::sleep(Duration::from_millis(20)).await,
+    let mut total = 0;
+    while total < SERVED {
+        player.holds(1).await.with_context(|| format!("after {total} were served"))?;
+        if let Some(namespace) = player.finish_next().await? {
+            *served.entry(namespace).or_default() += 1;
+            total += 1;
         }
     }
     let cpu = operator.cpu()? - before;
-    let total: usize = served.values().sum();
     let most = served.values().max().copied().unwrap_or_default();
     let least =
         if served.len() == NAMESPACES { served.values().min().copied().unwrap_or_default() } else { 0 };
