@@ -3,6 +3,7 @@
 
 mod cage;
 mod defaults;
+mod etcd;
 mod latency;
 mod objects;
 mod plane;

@@ -24,9 +24,9 @@ const OVER: Duration = Duration::from_secs(30);
 pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table) -> Result<()> {
     let who = subject.binary.name;
     println!("==> {who}: {COUNT} new Databases wait for slots");
-    plane.remove(PREFIX).await?;
-    plane.remove("/registry/jobs/").await?;
-    plane.store(unseen(0..COUNT)).await?;
+    plane.etcd.remove(PREFIX).await?;
+    plane.etcd.remove("/registry/jobs/").await?;
+    plane.etcd.store(unseen(0..COUNT)).await?;
     plane.settled(COUNT).await?;
     let player = Player::begin(&plane.client, true).await?;
     let mut operator =
@@ -66,6 +66,6 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table)
     table.figure(&what("20 namespaces are served"), &shares, "goal 1 / 1.2 to 1.2");
     table.figure(&what("CPU of the operator for each that is served"), &format!("{:.2} ms", per * 1e3), "");
     operator.end().await?;
-    plane.remove(PREFIX).await?;
-    plane.remove("/registry/jobs/").await
+    plane.etcd.remove(PREFIX).await?;
+    plane.etcd.remove("/registry/jobs/").await
 }
