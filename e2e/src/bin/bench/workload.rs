@@ -21,7 +21,7 @@ const INCOMPLETE: &str = "incomplete";
 const COMPLETE: &str = "complete";
 
 /// How long the end of pods may take, and the report of their starts.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a bare Job took, in seconds.
 pub(crate) struct JobTimes {
@@ -108,13 +108,16 @@ impl Workload {
 
     /// Removes all Jobs of the namespace, and waits until their pods are gone.
     pub(crate) async fn remove_jobs(&self) -> Result<()> {
-        self.jobs_api().delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
         let pods = self.context.api::<Pod>();
+        let of_jobs = ListParams::default().labels("batch.kubernetes.io/job-name");
+        self.jobs_api().delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
+        // The garbage collector would take its time for hundreds.
+        pods.delete_collection(&DeleteParams::default(), &of_jobs).await?;
         let mut look = tokio::time::interval(Duration::from_millis(500));
         let begun = Instant::now();
         loop {
             look.tick().await;
-            let left = pods.list(&ListParams::default().labels("batch.kubernetes.io/job-name")).await?.items;
+            let left = pods.list(&of_jobs).await?.items;
             if left.is_empty() {
                 return Ok(());
             }
