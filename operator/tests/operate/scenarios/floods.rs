@@ -50,13 +50,13 @@ fn twenty_namespaces_are_served_alike_whatever_each_asks_for() {
         let operator = start(&server);
         // The first slots go to whom it has looked at first.
         assert!(server.until(Duration::from_mins(30), |state| state.posts.len() >= 50 + 200).await);
-        let mut served: BTreeMap<String, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for post in &server.state().posts[50..250] {
-            *served.entry(post.namespace.clone()).or_default() += 1;
+            *counts.entry(post.namespace.clone()).or_default() += 1;
         }
         // An equal share of 200 is 10.
-        assert_eq!(served.len(), 20);
-        assert!(served.values().all(|count| (9..=12).contains(count)), "{served:?}");
+        assert_eq!(counts.len(), 20);
+        assert!(counts.values().all(|count| (9..=12).contains(count)), "{counts:?}");
         operator.end().await;
     });
 }
@@ -74,12 +74,10 @@ fn waiting_for_a_slot_asks_the_api_server_nothing() {
         let before = server.state().requests;
         assert!((1..=8).contains(&launched), "{launched}");
         sleep(Duration::from_mins(10)).await;
-        let state = server.state();
-        assert_eq!(state.posts.len(), launched);
+        assert_eq!(server.state().posts.len(), launched);
         // Six watches are opened again each minute or so, and the Lease is renewed every five seconds.
-        let asked = state.requests - before;
+        let asked = server.state().requests - before;
         assert!(asked < 60 + 120 + 30, "{asked} requests in ten minutes");
-        drop(state);
         operator.end().await;
     });
 }

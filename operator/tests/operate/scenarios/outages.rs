@@ -1,5 +1,6 @@
 //! The API server is away, restarted, compacted, or has another idea of the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -18,7 +19,7 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
         databases(&server, "shop", 5);
         server.all_created("shop", SOON).await;
         let away = tokio::spawn({
-            let server = server.clone();
+            let server = Arc::clone(&server);
             async move { server.go_away(Duration::from_mins(1)).await }
         });
         sleep(Duration::from_secs(30)).await;
@@ -40,7 +41,7 @@ fn a_restart_and_a_compaction_lose_nothing_even_with_more_than_a_page() {
             databases(&server, "shop", 120);
             server.all_created("shop", Duration::from_mins(5)).await;
             let away = tokio::spawn({
-                let server = server.clone();
+                let server = Arc::clone(&server);
                 async move { server.go_away(Duration::from_secs(5)).await }
             });
             sleep(Duration::from_secs(1)).await;

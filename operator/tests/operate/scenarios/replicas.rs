@@ -28,11 +28,11 @@ fn two_operators_that_both_act_launch_each_job_once() {
         sleep(Duration::from_secs(20)).await;
         databases(&server, "shop", 40);
         server.all_created("shop", Duration::from_mins(2)).await;
-        let state = server.state();
-        let names: BTreeSet<_> = state.posts.iter().map(|post| &post.name).collect();
-        assert_eq!((names.len(), state.posts.len()), (40, 40));
-        assert!(state.answers.get(&409).is_some_and(|count| *count > 0), "both acted: {:?}", state.answers);
-        drop(state);
+        let posts = server.state().posts.clone();
+        let names: BTreeSet<_> = posts.iter().map(|post| &post.name).collect();
+        assert_eq!((names.len(), posts.len()), (40, 40));
+        let answers = server.state().answers.clone();
+        assert!(answers.get(&409).is_some_and(|count| *count > 0), "both acted: {answers:?}");
         one.end().await;
         other.end().await;
     });
