@@ -13,7 +13,7 @@ use kube::Client;
 use tokio::time::sleep;
 
 use crate::faults::Fault;
-use crate::routes::refusal;
+use crate::routes::{place, refusal};
 use crate::server::Server;
 use crate::stream::{Body, half};
 
@@ -66,7 +66,9 @@ impl Server {
         let fault = {
             let mut state = self.state();
             state.requests += 1;
-            state.faults.of_request(is_watch)
+            let is_silent =
+                place(parts.uri.path()).is_some_and(|(resource, ..)| state.silent.contains(resource));
+            if is_silent { Fault::Silent } else { state.faults.of_request(is_watch) }
         };
         let lost = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection ends");
         match fault {

@@ -60,7 +60,7 @@ impl Server {
             return refusal(410, "Expired", "the provided continue parameter is too old", "");
         };
         let next = rest.split_off(limit.min(rest.len()));
-        let token = format!("page-{version}-{}", next.len());
+        let token = format!("{resource}-{version}-{}-{}", next.len(), state.requests);
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if !next.is_empty() {
             metadata["continue"] = json!(token);
@@ -199,7 +199,7 @@ fn is_watched(resource: Resource, value: &Value) -> bool {
 }
 
 /// Kind, namespace and name in a path; nothing for Events.
-fn place(path: &str) -> Option<(Resource, &str, &str)> {
+pub(crate) fn place(path: &str) -> Option<(Resource, &str, &str)> {
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
     let after_version = if parts[0] == "api" { &parts[2..] } else { &parts[3..] };
     let (namespace, rest) = match after_version {

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) events: Vec<(String, String)>,
     /// How many requests there were.
     pub(crate) requests: u64,
+    /// What is asked about these is never answered.
+    pub(crate) silent: BTreeSet<Resource>,
     /// Namespaces that the operator may not create Jobs in.
     pub(crate) unserved: BTreeSet<String>,
     /// Where the rest of each list is that is read by pages.
@@ -70,6 +72,7 @@ impl Server {
             answers: BTreeMap::new(),
             events: Vec::new(),
             requests: 0,
+            silent: BTreeSet::new(),
             unserved: BTreeSet::new(),
             pages: BTreeMap::new(),
             cluster: Cluster::new(chance.split(), Pods::default()),

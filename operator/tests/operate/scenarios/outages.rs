@@ -32,6 +32,28 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
 }
 
 #[test]
+fn a_watch_that_hears_nothing_while_others_do_is_complained_of_until_it_hears_again() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        databases(&server, "shop", 2);
+        server.all_created("shop", SOON).await;
+        sleep(Duration::from_mins(20)).await;
+        assert_eq!(operator.health.pulse.complaint(), None, "nothing changes, and all are alive");
+        server.state().silent.insert("jobs");
+        sleep(Duration::from_mins(8)).await;
+        let complaint = operator.health.pulse.complaint().unwrap();
+        assert!(complaint.starts_with("the watch of Jobs has heard nothing for "), "{complaint}");
+        server.state().silent.clear();
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(operator.health.pulse.complaint(), None);
+        server.database("shop", "late", &json!({}));
+        server.all_created("shop", SOON).await;
+        operator.end().await;
+    });
+}
+
+#[test]
 fn a_restart_and_a_compaction_lose_nothing_even_with_more_than_a_page() {
     for streams in [true, false] {
         in_paused_time(async {
