@@ -61,7 +61,8 @@ pub(crate) async fn play(server: &Arc<Server>, chance: &mut Chance) -> Wanted {
         };
         match chance.below(12) {
             0 => {
-                let (key, parts) = text_database(namespace, &name, r#""Sideways""#, nested(1));
+                let levels = if chance.thousandth(500) { 140 } else { 1 };
+                let (key, parts) = text_database(namespace, &name, r#""Sideways""#, nested(levels));
                 server.state().store.put_text(key.clone(), &parts);
                 server.tell();
                 wanted.nonsense.push(key);

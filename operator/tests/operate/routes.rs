@@ -137,11 +137,8 @@ impl Server {
     fn post_job(self: &Arc<Self>, namespace: &str, value: Value) -> Result<Value, Response<Body>> {
         let text =
             |value: &Value, path| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if self.state().unserved.contains(namespace) {
-            let message = format!(
-                "jobs.batch is forbidden: cannot create resource \"jobs\" in the namespace \"{namespace}\""
-            );
-            return Err(refusal(403, "Forbidden", &message, ""));
+        if let Some((code, message)) = self.state().refused.get(namespace) {
+            return Err(refusal(*code, "Forbidden", message, ""));
         }
         let of_namespace =
             self.state().store.get(&("namespaces", String::new(), namespace.to_owned())).cloned();

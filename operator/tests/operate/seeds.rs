@@ -32,6 +32,9 @@ const ENDLESS: Duration = Duration::from_mins(2);
 /// How often `make fuzz` plays one seed again: which of two things that are ready comes first is tokio's chance, not ours.
 const AGAIN: u64 = 20;
 
+/// How many new seeds are played before the clock is looked at.
+const ROUND: u64 = 8;
+
 /// How many seeds `cargo test` plays.
 const SEEDS: u64 = 200;
 
@@ -74,9 +77,9 @@ fn new_seeds() {
     let first = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() << 16;
     let (begun, met, mut next) = (std::time::Instant::now(), AtomicU64::new(0), first);
     while begun.elapsed() < Duration::from_secs(seconds) {
-        let failed = play_all(next..next + 32, &met);
+        let failed = play_all(next..next + ROUND, &met);
         assert!(failed.is_empty(), "run it again with: make fuzz SEED={}", failed[0]);
-        next += 32;
+        next += ROUND;
     }
     eprintln!("{} seeds from {first} on, {} faults met, none failed", next - first, met.into_inner());
 }

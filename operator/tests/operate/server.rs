@@ -41,8 +41,8 @@ pub(crate) struct State {
     pub(crate) requests: u64,
     /// What is asked about these is never answered.
     pub(crate) silent: BTreeSet<Resource>,
-    /// Namespaces that the operator may not create Jobs in.
-    pub(crate) unserved: BTreeSet<String>,
+    /// What is answered to every Job for these namespaces.
+    pub(crate) refused: BTreeMap<&'static str, (u16, &'static str)>,
     /// Where the rest of each list is that is read by pages.
     pub(crate) pages: BTreeMap<String, (u64, Vec<Vec<Bytes>>)>,
     pub(crate) cluster: Cluster,
@@ -73,7 +73,7 @@ impl Server {
             events: Vec::new(),
             requests: 0,
             silent: BTreeSet::new(),
-            unserved: BTreeSet::new(),
+            refused: BTreeMap::new(),
             pages: BTreeMap::new(),
             cluster: Cluster::new(chance.split(), Pods::default()),
         };
