@@ -131,7 +131,10 @@ pub(crate) async fn trouble(server: &Arc<Server>, mut chance: Chance, length: Du
                 server.compact();
                 server.restart();
             }
-            _ => server.go_away(chance.time(500, 60_000)).await,
+            _ => {
+                let (length, forgets) = (chance.time(500, 60_000), chance.thousandth(500));
+                server.go_away(length, forgets).await;
+            }
         }
     }
 }

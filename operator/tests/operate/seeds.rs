@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_mins(45);
 /// How long nothing must happen once all is done.
 const QUIET: Duration = Duration::from_mins(8);
 
-/// Jobs at work at once in every story, as a flag.
-const CAP: usize = 6;
+/// How many Jobs may be at work at once in every story, in all and on one server.
+const CAPS: (usize, usize) = (6, 4);
 
 /// How long a story may take by the clock on the wall: more, and it turns in a circle in which no time passes.
 const ENDLESS: Duration = Duration::from_mins(2);
@@ -168,7 +168,9 @@ fn play_one(seed: u64, met: &AtomicU64) {
 
 /// One or two operators, which crash and come again as long as there is trouble.
 async fn operators(server: Arc<Server>, mut chance: Chance) -> Vec<Operator> {
-    let start = |name: usize| Operator::start(&server, &format!("op-{name}"), &["--max-jobs", "6"]);
+    let caps = [format!("--max-jobs={}", CAPS.0), format!("--max-jobs-per-server={}", CAPS.1)];
+    let flags = caps.each_ref().map(String::as_str);
+    let start = |name: usize| Operator::start(&server, &format!("op-{name}"), &flags);
     let mut names = 0..;
     let mut running: Vec<_> =
         names.by_ref().take(1 + usize::from(chance.thousandth(500))).map(start).collect();
@@ -215,8 +217,9 @@ fn check(state: &State, seed: u64) {
     for post in &state.posts {
         assert!(names.insert((&post.namespace, &post.name)), "seed {seed}: {} was made twice", post.name);
     }
-    let most = state.cluster.most_at_work;
-    assert!(most <= CAP, "seed {seed}: {most} were at work at once");
+    let most = (state.cluster.most_at_work, state.cluster.most_on_one_server);
+    assert!(most.0 <= CAPS.0, "seed {seed}: {} were at work at once", most.0);
+    assert!(most.1 <= CAPS.1, "seed {seed}: {} were at work at once on one server", most.1);
     let left: Vec<_> = state.cluster.on_the_server.iter().collect();
     for uid in left {
         assert!(

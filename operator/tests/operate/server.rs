@@ -150,11 +150,14 @@ impl Server {
         self.tell();
     }
 
-    /// Is away for so long.
-    pub(crate) async fn go_away(&self, length: Duration) {
+    /// Is away for so long, and may have forgotten by then what has changed meanwhile.
+    pub(crate) async fn go_away(&self, length: Duration, forgets: bool) {
         self.state().away = true;
         self.restart();
         sleep(length).await;
+        if forgets {
+            self.compact();
+        }
         self.state().away = false;
     }
 }
