@@ -97,6 +97,13 @@ impl Slots {
         self.running.total >= limits.total
     }
 
+    /// Whether the cap in all leaves no room for that namespace, whatever it wants to do.
+    pub fn is_full_for(&self, namespace: &str, limits: Limits) -> bool {
+        let of = |counts: &Counts| counts.by_namespace.get(namespace).copied().unwrap_or_default();
+        let own = of(&self.starting);
+        !fits(self.running.total + own, limits.total, of(&self.running) + own)
+    }
+
     /// Whether one more has room in `lane`.
     ///
     /// A Job that does not run takes no slot of other namespaces. In its own it counts as if it ran, for it may begin at

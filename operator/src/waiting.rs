@@ -157,6 +157,10 @@ impl Waiting {
             if best.as_ref().is_some_and(|((jobs, served, _), ..)| (*jobs, *served) < rank) {
                 continue;
             }
+            // One namespace may have as many lanes as there are servers: they are not looked at in vain.
+            if slots.is_full_for(namespace, limits) {
+                continue;
+            }
             let lanes = queue.lanes.iter().filter(|((class, ..), _)| *class == unasked);
             let with_room = lanes.filter(|((_, lane, scope), _)| {
                 slots.has_room(lane, unasked, limits) && self.takes_jobs(scope, now)

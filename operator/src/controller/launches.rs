@@ -40,7 +40,7 @@ impl Controller {
         }
         if self.waiting.is_empty() && self.launching.is_empty() {
             self.waiting.tidy(now.moment);
-            self.refusals.clear();
+            self.refusals.nobody_waits();
         }
     }
 

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(45);
 const QUIET: Duration = Duration::from_mins(8);
 
 /// How many Jobs may be at work at once in every story, in all and on one server.
-const CAPS: (usize, usize) = (6, 4);
+const CAPS: (usize, usize) = (4, 3);
 
 /// How long a story may take by the clock on the wall: more, and it turns in a circle in which no time passes.
 const ENDLESS: Duration = Duration::from_mins(2);

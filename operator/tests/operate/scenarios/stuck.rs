@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::Operation;
+use db_operator::job_name::{JobName, Series};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -94,6 +96,24 @@ fn a_namespace_that_takes_no_jobs_is_told_why_and_holds_up_nobody_else() {
             operator.end().await;
         });
     }
+}
+
+#[test]
+fn a_name_that_somebody_has_taken_is_told_and_ours_is_launched_when_it_is_free() {
+    in_paused_time(async {
+        let server = served();
+        let key = server.database("shop", "orders", &json!({}));
+        let uid = server.state().store.get(&key).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        let name = JobName { operation: Operation::Create, series: Series::Generation(1), attempt: 1 };
+        let name = name.with_uid(&uid);
+        server.create("jobs", json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {}}));
+        // Nothing else waits, and nothing else happens.
+        let operator = start(&server);
+        assert!(is_told(&server, "JobNameTaken", "orders").await, "{:?}", server.state().events);
+        server.delete(&("jobs", "shop".to_owned(), name));
+        server.all_created("shop", Duration::from_mins(1)).await;
+        operator.end().await;
+    });
 }
 
 #[test]
