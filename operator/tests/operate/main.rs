@@ -12,13 +12,14 @@
     reason = "a test may fail on the spot"
 )]
 
-mod answers;
 mod chance;
 mod cluster;
+mod connection;
 mod driver;
 mod faults;
 mod people;
 mod play;
+mod routes;
 mod scenarios;
 mod seeds;
 mod server;

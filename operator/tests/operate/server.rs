@@ -1,17 +1,11 @@
-//! The API server: what it knows, and what becomes of connections to it.
+//! The API server: what it knows, and what changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -45,8 +39,10 @@ pub(crate) struct State {
     pub(crate) events: Vec<(String, String)>,
     /// How many requests there were.
     pub(crate) requests: u64,
-    /// Namespaces that the operator may not create Jobs in.
-    pub(crate) unserved: BTreeSet<String>,
+    /// What is asked about these is never answered.
+    pub(crate) silent: BTreeSet<Resource>,
+    /// What is answered to every Job for these namespaces.
+    pub(crate) refused: BTreeMap<&'static str, (u16, &'static str)>,
     /// Where the rest of each list is that is read by pages.
     pub(crate) pages: BTreeMap<String, (u64, Vec<Vec<Bytes>>)>,
     pub(crate) cluster: Cluster,
@@ -57,7 +53,7 @@ pub(crate) struct State {
 pub(crate) struct Server {
     state: Mutex<State>,
     pub(crate) news: watch::Sender<u64>,
-    restarts: watch::Sender<u64>,
+    pub(crate) restarts: watch::Sender<u64>,
     begun: Instant,
     /// What its clock said when it began.
     time: Timestamp,
@@ -76,7 +72,8 @@ impl Server {
             answers: BTreeMap::new(),
             events: Vec::new(),
             requests: 0,
-            unserved: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            refused: BTreeMap::new(),
             pages: BTreeMap::new(),
             cluster: Cluster::new(chance.split(), Pods::default()),
         };
@@ -93,7 +90,12 @@ impl Server {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // All is on one thread, so whoever waits here would wait for itself.
-        self.state.try_lock().expect("the state is taken already")
+        match self.state.try_lock() {
+            Ok(state) => state,
+            // Some task has panicked with it. That is what fails the test, and is to be seen.
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => panic!("the state is taken already"),
+        }
     }
 
     /// Its clock.
@@ -148,51 +150,14 @@ impl Server {
         self.tell();
     }
 
-    /// Is away for so long.
-    pub(crate) async fn go_away(&self, length: Duration) {
+    /// Is away for so long, and may have forgotten by then what has changed meanwhile.
+    pub(crate) async fn go_away(&self, length: Duration, forgets: bool) {
         self.state().away = true;
         self.restart();
         sleep(length).await;
-        self.state().away = false;
-    }
-
-    /// A client of it. While `cut` is true, nothing gets through.
-    pub(crate) fn client(self: &Arc<Self>, cut: &Arc<AtomicBool>) -> Client {
-        let (server, cut) = (Arc::clone(self), Arc::clone(cut));
-        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let (server, cut) = (Arc::clone(&server), Arc::clone(&cut));
-            async move {
-                if cut.load(Ordering::Relaxed) || server.state().away {
-                    return Err(Box::<dyn std::error::Error + Send + Sync>::from("connection refused"));
-                }
-                let (parts, body) = request.into_parts();
-                let request = Request::from_parts(parts, Full::new(body.collect_bytes().await?));
-                let (ours, theirs) = tokio::io::duplex(1 << 16);
-                tokio::spawn(server.serve(theirs, cut));
-                let (mut sender, connection) =
-                    hyper::client::conn::http1::handshake(TokioIo::new(ours)).await?;
-                tokio::spawn(connection);
-                Ok(sender.send_request(request).await?)
-            }
-        });
-        Client::new(service, "default")
-    }
-
-    async fn serve(self: Arc<Self>, connection: tokio::io::DuplexStream, cut: Arc<AtomicBool>) {
-        let mut restarts = self.restarts.subscribe();
-        let service = service_fn(|request| Arc::clone(&self).answer(request));
-        let serving =
-            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service);
-        let is_cut = async {
-            while !cut.load(Ordering::Relaxed) {
-                if restarts.changed().await.is_err() || !cut.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
-        };
-        tokio::select! {
-            _ = serving => {}
-            () = is_cut => {}
+        if forgets {
+            self.compact();
         }
+        self.state().away = false;
     }
 }

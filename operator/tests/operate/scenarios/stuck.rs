@@ -75,19 +75,27 @@ fn a_namespace_ends_even_if_its_image_cannot_be_pulled() {
 }
 
 #[test]
-fn a_namespace_that_is_not_served_is_told_so_and_holds_up_nobody_else() {
-    in_paused_time(async {
-        let server = served();
-        server.state().unserved.insert("shop".to_owned());
-        databases(&server, "shop", 50);
-        let operator = start(&server);
-        assert!(is_told(&server, "NamespaceNotServed", "db-0").await, "{:?}", server.state().events);
-        databases(&server, "other", 10);
-        server.all_created("other", SOON).await;
-        server.state().unserved.clear();
-        server.all_created("shop", Duration::from_mins(4)).await;
-        operator.end().await;
-    });
+fn a_namespace_that_takes_no_jobs_is_told_why_and_holds_up_nobody_else() {
+    let not_served =
+        (403, "jobs.batch is forbidden: cannot create resource \"jobs\" in the namespace \"shop\"");
+    let by_quota = (403, "jobs.batch is forbidden: exceeded quota: few-jobs");
+    let invalid = (422, "Job.batch is invalid: spec.template.spec: a webhook says no");
+    for (refused, reason) in
+        [(not_served, "NamespaceNotServed"), (by_quota, "JobRefused"), (invalid, "JobRefused")]
+    {
+        in_paused_time(async {
+            let server = served();
+            server.state().refused.insert("shop", refused);
+            databases(&server, "shop", 50);
+            let operator = start(&server);
+            assert!(is_told(&server, reason, "db-0").await, "{refused:?}: {:?}", server.state().events);
+            databases(&server, "other", 10);
+            server.all_created("other", SOON).await;
+            server.state().refused.clear();
+            server.all_created("shop", Duration::from_mins(4)).await;
+            operator.end().await;
+        });
+    }
 }
 
 #[test]

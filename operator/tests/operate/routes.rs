@@ -1,62 +1,23 @@
-//! What the API server answers: paths → what is kept.
+//! What the API server does for each path: paths → what is kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::body::Bytes;
+use hyper::{Method, Response};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::faults::{Fault, WatchFault};
+use crate::faults::WatchFault;
 use crate::server::{Post, Server};
 use crate::store::{Key, RESOURCES, Resource};
-use crate::stream::{Body, Watch, bookmark, half, line, whole};
+use crate::stream::{Body, Watch, bookmark, line, whole};
 
 impl Server {
-    pub(crate) async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, std::io::Error> {
-        let (parts, body) = request.into_parts();
-        let sent = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let query: BTreeMap<String, String> = parts.uri.query().map(pairs).unwrap_or_default();
-        let is_watch = query.contains_key("watch");
-        let fault = {
-            let mut state = self.state();
-            state.requests += 1;
-            state.faults.of_request(is_watch)
-        };
-        let lost = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection ends");
-        match fault {
-            Fault::Refused(code) => return Ok(refusal(code, "ServiceUnavailable", "try again later", "")),
-            Fault::TooOld => return Ok(refusal(410, "Expired", "too old resource version", "")),
-            Fault::LostBefore => return Err(lost()),
-            Fault::Late(by) => sleep(by).await,
-            Fault::None | Fault::LostAfter | Fault::Cut | Fault::Silent => {}
-        }
-        let answer = self.handle(&parts.method, parts.uri.path(), &query, &sent);
-        match fault {
-            Fault::LostAfter => Err(lost()),
-            Fault::Silent => std::future::pending().await,
-            Fault::Cut if !is_watch => {
-                let (parts, body) = answer.into_parts();
-                let body = body.collect().await?.to_bytes();
-                Ok(Response::from_parts(parts, half(&[body])))
-            }
-            Fault::Cut
-            | Fault::None
-            | Fault::Refused(_)
-            | Fault::TooOld
-            | Fault::LostBefore
-            | Fault::Late(_) => Ok(answer),
-        }
-    }
-
-    fn handle(
+    /// Does what is asked.
+    pub(crate) fn handle(
         self: &Arc<Self>,
         method: &Method,
         path: &str,
@@ -89,17 +50,17 @@ impl Server {
     fn list(&self, resource: Resource, query: &BTreeMap<String, String>) -> Response<Body> {
         let mut state = self.state();
         let limit: usize = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
-        let (version, mut rest) = if let Some(token) = query.get("continue") {
-            let Some(page) = state.pages.remove(token) else {
-                return refusal(410, "Expired", "the provided continue parameter is too old", "");
-            };
-            page
+        let page = if let Some(token) = query.get("continue") {
+            state.pages.remove(token)
         } else {
             let all = state.store.of(resource).filter(|(_, object)| is_watched(resource, &object.value));
-            (state.store.version, all.map(|(_, object)| object.text.clone()).collect())
+            Some((state.store.version, all.map(|(_, object)| object.text.clone()).collect()))
+        };
+        let Some((version, mut rest)) = page else {
+            return refusal(410, "Expired", "the provided continue parameter is too old", "");
         };
         let next = rest.split_off(limit.min(rest.len()));
-        let token = format!("page-{version}-{}", next.len());
+        let token = format!("{resource}-{version}-{}-{}", next.len(), state.requests);
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if !next.is_empty() {
             metadata["continue"] = json!(token);
@@ -176,11 +137,8 @@ impl Server {
     fn post_job(self: &Arc<Self>, namespace: &str, value: Value) -> Result<Value, Response<Body>> {
         let text =
             |value: &Value, path| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if self.state().unserved.contains(namespace) {
-            let message = format!(
-                "jobs.batch is forbidden: cannot create resource \"jobs\" in the namespace \"{namespace}\""
-            );
-            return Err(refusal(403, "Forbidden", &message, ""));
+        if let Some((code, message)) = self.state().refused.get(namespace) {
+            return Err(refusal(*code, "Forbidden", message, ""));
         }
         let of_namespace =
             self.state().store.get(&("namespaces", String::new(), namespace.to_owned())).cloned();
@@ -238,7 +196,7 @@ fn is_watched(resource: Resource, value: &Value) -> bool {
 }
 
 /// Kind, namespace and name in a path; nothing for Events.
-fn place(path: &str) -> Option<(Resource, &str, &str)> {
+pub(crate) fn place(path: &str) -> Option<(Resource, &str, &str)> {
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
     let after_version = if parts[0] == "api" { &parts[2..] } else { &parts[3..] };
     let (namespace, rest) = match after_version {
@@ -249,12 +207,7 @@ fn place(path: &str) -> Option<(Resource, &str, &str)> {
     Some((resource, namespace, rest.get(1).copied().unwrap_or_default()))
 }
 
-fn pairs(query: &str) -> BTreeMap<String, String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn refusal(code: u16, reason: &str, message: &str, cause: &str) -> Response<Body> {
+pub(crate) fn refusal(code: u16, reason: &str, message: &str, cause: &str) -> Response<Body> {
     let status = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message,
         "details": {"causes": [{"reason": cause, "message": message}], "retryAfterSeconds": 1},
