@@ -28,7 +28,7 @@ pub struct Config {
     #[arg(long, env = "POD_NAME", default_value = "db-operator")]
     pub pod_name: String,
 
-    /// The operator's service account, which is also how the ClusterRoles of chart db-operator begin. People are told it
+    /// The operator's service account, which is also how the names of the cluster roles of chart db-operator begin. People are told it
     /// where they have to install chart db-operator-tenant.
     #[arg(long, env = "OPERATOR_NAME", default_value = "db-operator")]
     pub name: String,

@@ -66,7 +66,7 @@ pub(crate) fn from_secret(name: &str, key: &str) -> Value {
 }
 
 /// A way out: what it is, and what it changes of the Job.
-type Change = (&'static str, fn(&mut Value));
+pub(crate) type Change = (&'static str, fn(&mut Value));
 
 fn pod(job: &mut Value) -> &mut Value {
     &mut job["spec"]["template"]["spec"]
