@@ -4,6 +4,8 @@ set -euo pipefail
 
 # shellcheck source=e2e/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
+# shellcheck source=e2e/bucket.sh
+source "$checkout/e2e/bucket.sh"
 
 namespace=demo
 name=mydb
@@ -15,17 +17,6 @@ query_server() { # SQL [DATABASE]
 }
 # How many rows there are, and a hash over all of them.
 hash="SELECT count(*), md5(string_agg(text, ',' ORDER BY text)) FROM greetings"
-
-# make_bucket NAME: as the store's administrator, unless it is there.
-make_bucket() {
-  local login address status
-  login=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username | base64decode}}:{{.data.password | base64decode}}')
-  address=$(kubectl -n servers get service s3 -o jsonpath='{.spec.clusterIP}:{.spec.ports[0].port}')
-  status=$(curl --silent --show-error --output /dev/null --write-out '%{http_code}' --config - \
-    --aws-sigv4 aws:amz:eu-west-1:s3 --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
-    --request PUT "http://$address/$1" <<<"user = \"$login\"")
-  [[ $status == 200 || $status == 409 ]] || fail "the object store answers $status to a new bucket"
-}
 
 # is_gone KIND: the object of that name; an answer that does not come is no answer.
 is_gone() {
@@ -143,13 +134,7 @@ uid=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}'
 [[ $(query_server "SELECT count(*) FROM pg_database WHERE datname = '$database'") == 1 ]]
 
 tell "the platform's object store is another one than the example's: the developer names it, with an access key"
-store=$(kubectl -n servers get secret s3-admin -o go-template='{{.data.username}} {{.data.password}}')
-kubectl -n "$namespace" apply -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Secret
-metadata: {name: bucket}
-data: {id: ${store% *}, key: ${store#* }}
-YAML
+put_access_key "$namespace"
 make_bucket my-backup-bucket
 kubectl -n "$namespace" patch database "$name" --type=merge --patch-file=/dev/stdin <<'YAML'
 spec:

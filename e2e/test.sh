@@ -103,7 +103,7 @@ if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$her
   # This machine may have pg_dump in no version, or in too old a one.
   DB_OPERATOR_POSTGRESQL_PROGRAMS=$("$here/backup_root.sh" programs)
   export DB_OPERATOR_TEST_POSTGRESQL DB_OPERATOR_POSTGRESQL_PROGRAMS
-  suite "upgrade" 60 e2e/upgrade.sh
+  suite "upgrade" 80 e2e/upgrade.sh
   suite "postgresql, conformance" 120 cargo test -p db-operator-driver-postgresql --features conformance --test conformance
   suite "charts" 60 charts/test.sh --cluster
   on_any_cluster=(--test-threads 6)
