@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api::Operation;
 
+use crate::clock::doubled;
 use crate::decision::{Decision, Launch, Stuck, Wait, Wish};
 use crate::job_name::Series;
 
@@ -215,8 +216,7 @@ impl Attempts<'_> {
 
 /// The wait after that many attempts in a row.
 pub fn backoff(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF)
+    doubled(FIRST_BACKOFF, attempts, LONGEST_BACKOFF)
 }
 
 /// Whether a Job has no container that runs, and never had one.

@@ -39,6 +39,11 @@ impl Moment {
     }
 }
 
+/// The wait after that many failures in a row: it begins with `first`, and doubles with each up to `longest`.
+pub fn doubled(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
+}
+
 /// Now, by our own clock and by the API server's.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {

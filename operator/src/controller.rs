@@ -2,13 +2,14 @@
 //!
 //! It alone has the World, so nothing is locked, and all that it waits for is in one `select`.
 
+mod intake;
 mod launches;
 mod look;
 mod refusals;
 mod role;
 mod speech;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,7 +25,6 @@ use tracing::{error, info, warn};
 
 use self::refusals::Refusals;
 use self::role::Role;
-use crate::backup;
 use crate::clock::{Clock, Moment, Now};
 use crate::decision::Launch;
 use crate::error::{LaunchError, chain};
@@ -32,10 +32,9 @@ use crate::job::parts::Settings;
 use crate::launch::LAUNCH_TIMEOUT;
 use crate::lease::Held;
 use crate::notice::Notice;
-use crate::plan::{Terms, hold};
+use crate::plan::Terms;
 use crate::queue::Queue;
 use crate::seen::change::Change;
-use crate::seen::decode::Object;
 use crate::seen::job::KnownJob;
 use crate::seen::metadata::Uid;
 use crate::seen::world::World;
@@ -84,6 +83,8 @@ pub struct Controller {
     world: World,
     queue: Queue,
     slots: Slots,
+    /// Whose Jobs have changed since `slots` counted them.
+    uncounted: BTreeSet<Uid>,
     waiting: Waiting,
     refusals: Refusals,
     standing: Standing,
@@ -136,6 +137,7 @@ impl Controller {
             world: World::default(),
             queue: Queue::default(),
             slots: Slots::default(),
+            uncounted: BTreeSet::new(),
             waiting: Waiting::default(),
             refusals,
             standing: Standing::default(),
@@ -166,10 +168,7 @@ impl Controller {
                     if taken == 0 {
                         break;
                     }
-                    let now = self.parts.clock.now();
-                    for change in batch.drain(..) {
-                        self.take(change, &now);
-                    }
+                    self.take(&mut batch, &self.parts.clock.now());
                 }
                 Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.settle(done),
                 Ok(()) = held.changed() => {
@@ -191,53 +190,6 @@ impl Controller {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(LAUNCH_TIMEOUT, all).await.is_err() {
             warn!("launches are still under way: who comes next sees whether they were taken");
-        }
-    }
-
-    fn take(&mut self, change: Change, now: &Now) {
-        // One that only goes on does so without any operator.
-        if let Change::Applied(Object::Job(job)) = &change
-            && !self.world.jobs.knows(job)
-        {
-            self.role.saw_work();
-        }
-        let touched = self.world.take(change, now);
-        for uid in &touched.gone {
-            self.forget(uid);
-        }
-        for uid in &touched.woken {
-            self.count(uid, now);
-            self.queue.wake(uid);
-        }
-        for uid in &touched.woken_later {
-            self.count(uid, now);
-            self.queue.wake_later(uid);
-        }
-        if self.role.leads() {
-            for request in touched.completed {
-                self.standing.say_once(request.reference(), backup::say::completed(&request));
-            }
-            for request in touched.erased {
-                self.standing.say_once(request.reference(), backup::say::erased(&request));
-            }
-        }
-    }
-
-    fn forget(&mut self, uid: &Uid) {
-        self.queue.forget(uid);
-        self.waiting.leave(uid);
-        self.refusals.forget(uid);
-        self.standing.forget(uid);
-        if !self.launching.contains_key(uid) {
-            self.slots.set(uid, None);
-        }
-    }
-
-    /// Counts what an object holds.
-    fn count(&mut self, uid: &Uid, now: &Now) {
-        if !self.launching.contains_key(uid) {
-            let held = hold(&self.world, uid, &self.parts.terms, now.moment);
-            self.slots.set(uid, held.map(|(held, _)| held));
         }
     }
 

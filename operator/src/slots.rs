@@ -56,7 +56,7 @@ struct Counts {
     total: u32,
     by_namespace: BTreeMap<Arc<str>, u32>,
     by_server: BTreeMap<Arc<str>, u32>,
-    by_place: BTreeMap<(Arc<str>, Arc<str>), u32>,
+    by_server_of_namespace: BTreeMap<(Arc<str>, Arc<str>), u32>,
     by_image: BTreeMap<(Arc<str>, Arc<str>), u32>,
 }
 
@@ -97,6 +97,13 @@ impl Slots {
         self.running.total >= limits.total
     }
 
+    /// Whether the cap in all leaves no room for that namespace, whatever it wants to do.
+    pub fn is_full_for(&self, namespace: &str, limits: Limits) -> bool {
+        let of = |counts: &Counts| counts.by_namespace.get(namespace).copied().unwrap_or_default();
+        let own = of(&self.starting);
+        !fits(self.running.total + own, limits.total, of(&self.running) + own)
+    }
+
     /// Whether one more has room in `lane`.
     ///
     /// A Job that does not run takes no slot of other namespaces. In its own it counts as if it ran, for it may begin at
@@ -114,11 +121,12 @@ impl Slots {
         if alike >= MOST_STARTING || (unasked && self.unasked >= limits.unasked()) {
             return false;
         }
-        let (own, own_here) = (one(&starting.by_namespace, namespace), of(&starting.by_place, server));
+        let (own, own_here) =
+            (one(&starting.by_namespace, namespace), of(&starting.by_server_of_namespace, server));
         let (waiting, waiting_here) =
             if alike == 0 { (own, own_here) } else { (starting.total, one(&starting.by_server, server)) };
         let in_namespace = one(&running.by_namespace, namespace) + own;
-        let in_namespace_here = of(&running.by_place, server) + own_here;
+        let in_namespace_here = of(&running.by_server_of_namespace, server) + own_here;
         fits(running.total + waiting, limits.total, in_namespace)
             && fits(one(&running.by_server, server) + waiting_here, limits.per_server, in_namespace_here)
     }
@@ -128,7 +136,7 @@ impl Slots {
         let Lane { namespace, server, image } = &hold.lane;
         let (namespace, server, image) = (Arc::clone(namespace), Arc::clone(server), Arc::clone(image));
         change(&mut counts.total, comes);
-        change_in(&mut counts.by_place, (Arc::clone(&namespace), Arc::clone(&server)), comes);
+        change_in(&mut counts.by_server_of_namespace, (Arc::clone(&namespace), Arc::clone(&server)), comes);
         change_in(&mut counts.by_image, (Arc::clone(&namespace), image), comes);
         change_in(&mut counts.by_namespace, namespace, comes);
         change_in(&mut counts.by_server, server, comes);
@@ -239,7 +247,10 @@ mod tests {
         assert_eq!((slots.totals(), slots.in_namespace("a")), ((2, 0), 2));
         assert!(slots.set(&"0".into(), None) && slots.set(&"1".into(), None));
         assert_eq!(slots.totals(), (0, 0));
-        assert!(slots.running.by_place.is_empty() && slots.starting.by_image.is_empty(), "nothing is left");
+        assert!(
+            slots.running.by_server_of_namespace.is_empty() && slots.starting.by_image.is_empty(),
+            "nothing is left"
+        );
     }
 
     #[test]

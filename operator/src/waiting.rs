@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, doubled};
 use crate::seen::metadata::Uid;
 use crate::slots::{Lane, Limits, Slots};
 
@@ -21,15 +21,15 @@ pub const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 /// Those who wait.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting {
-    namespaces: BTreeMap<Arc<str>, Queue>,
+    namespaces: BTreeMap<Arc<str>, Line>,
     /// Where each waits, and since which arrival.
-    places: BTreeMap<Uid, Place>,
+    waiters: BTreeMap<Uid, Waiter>,
     arrivals: u64,
     pauses: BTreeMap<Scope, Pause>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct Waiter {
     lane: Lane,
     scope: Scope,
     unasked: bool,
@@ -45,7 +45,7 @@ type Rank = (u32, u64, u64);
 
 /// The line of one namespace.
 #[derive(Clone, Debug, Default)]
-struct Queue {
+struct Line {
     lanes: BTreeMap<LaneKey, VecDeque<(u64, Uid)>>,
     served: u64,
 }
@@ -70,63 +70,63 @@ struct Pause {
 impl Waiting {
     /// The object waits in that lane from now on, unless it does so already.
     pub fn join(&mut self, uid: &Uid, lane: &Lane, scope: &Scope, unasked: bool) {
-        if let Some(place) = self.places.get(uid) {
-            if (&place.lane, &place.scope, place.unasked) == (lane, scope, unasked) {
+        if let Some(waiter) = self.waiters.get(uid) {
+            if (&waiter.lane, &waiter.scope, waiter.unasked) == (lane, scope, unasked) {
                 return;
             }
             self.leave(uid);
         }
         self.arrivals += 1;
         let arrival = self.arrivals;
-        let queue = self.namespaces.entry(Arc::clone(&lane.namespace)).or_default();
+        let own = self.namespaces.entry(Arc::clone(&lane.namespace)).or_default();
         let key = (unasked, lane.clone(), scope.clone());
-        queue.lanes.entry(key).or_default().push_back((arrival, Arc::clone(uid)));
-        let place = Place { lane: lane.clone(), scope: scope.clone(), unasked, arrival };
-        self.places.insert(Arc::clone(uid), place);
+        own.lanes.entry(key).or_default().push_back((arrival, Arc::clone(uid)));
+        let waiter = Waiter { lane: lane.clone(), scope: scope.clone(), unasked, arrival };
+        self.waiters.insert(Arc::clone(uid), waiter);
     }
 
     /// The object does not wait any more.
     pub fn leave(&mut self, uid: &Uid) {
-        let Self { places, namespaces, .. } = self;
-        let Some(Place { lane, scope, unasked, .. }) = places.remove(uid) else { return };
-        let Some(queue) = namespaces.get_mut(&lane.namespace) else { return };
+        let Self { waiters, namespaces, .. } = self;
+        let Some(Waiter { lane, scope, unasked, .. }) = waiters.remove(uid) else { return };
+        let Some(own) = namespaces.get_mut(&lane.namespace) else { return };
         let key = (unasked, lane, scope);
-        let Some(lane) = queue.lanes.get_mut(&key) else { return };
+        let Some(lane) = own.lanes.get_mut(&key) else { return };
         // What stands behind others is skipped when its turn comes.
-        while lane.front().is_some_and(|(arrival, uid)| has_left(places, uid, *arrival)) {
+        while lane.front().is_some_and(|(arrival, uid)| has_left(waiters, uid, *arrival)) {
             lane.pop_front();
         }
         if lane.is_empty() {
-            queue.lanes.remove(&key);
+            own.lanes.remove(&key);
         }
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.waiters.len()
     }
 
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.waiters.is_empty()
     }
 
     /// Whose turn it is, if anybody has room. Whoever is answered waits no more.
     pub fn next(&mut self, slots: &Slots, limits: Limits, now: Moment) -> Option<Uid> {
         loop {
             let (namespace, key) = self.first(slots, limits, now)?;
-            let queue = self.namespaces.get_mut(&namespace)?;
-            let places = queue.lanes.get_mut(&key)?;
-            let (arrival, uid) = places.pop_front()?;
-            if places.is_empty() {
-                queue.lanes.remove(&key);
+            let own = self.namespaces.get_mut(&namespace)?;
+            let waiters = own.lanes.get_mut(&key)?;
+            let (arrival, uid) = waiters.pop_front()?;
+            if waiters.is_empty() {
+                own.lanes.remove(&key);
             }
-            if has_left(&self.places, &uid, arrival) {
+            if has_left(&self.waiters, &uid, arrival) {
                 continue;
             }
             self.arrivals += 1;
-            queue.served = self.arrivals;
-            self.places.remove(&uid);
+            own.served = self.arrivals;
+            self.waiters.remove(&uid);
             return Some(uid);
         }
     }
@@ -138,7 +138,7 @@ impl Waiting {
 
     /// The lane whose turn it is.
     fn first(&self, slots: &Slots, limits: Limits, now: Moment) -> Option<(Arc<str>, LaneKey)> {
-        if self.places.is_empty() || slots.is_full(limits) {
+        if self.waiters.is_empty() || slots.is_full(limits) {
             return None;
         }
         [false, true].into_iter().find_map(|unasked| self.first_of(unasked, slots, limits, now))
@@ -152,12 +152,16 @@ impl Waiting {
         now: Moment,
     ) -> Option<(Arc<str>, LaneKey)> {
         let mut best: Option<(Rank, &Arc<str>, &LaneKey)> = None;
-        for (namespace, queue) in &self.namespaces {
-            let rank = (slots.in_namespace(namespace), queue.served);
+        for (namespace, own) in &self.namespaces {
+            let rank = (slots.in_namespace(namespace), own.served);
             if best.as_ref().is_some_and(|((jobs, served, _), ..)| (*jobs, *served) < rank) {
                 continue;
             }
-            let lanes = queue.lanes.iter().filter(|((class, ..), _)| *class == unasked);
+            // One namespace may have as many lanes as there are servers: they are not looked at in vain.
+            if slots.is_full_for(namespace, limits) {
+                continue;
+            }
+            let lanes = own.lanes.iter().filter(|((class, ..), _)| *class == unasked);
             let with_room = lanes.filter(|((_, lane, scope), _)| {
                 slots.has_room(lane, unasked, limits) && self.takes_jobs(scope, now)
             });
@@ -179,8 +183,8 @@ impl Waiting {
         let pause =
             self.pauses.entry(scope.clone()).or_insert(Pause { refusals: 0, until: now, tried: true });
         if pause.tried {
-            let wait = FIRST_PAUSE.saturating_mul(1 << pause.refusals.min(10)).min(longest);
             pause.refusals = pause.refusals.saturating_add(1);
+            let wait = doubled(FIRST_PAUSE, pause.refusals, longest);
             *pause = Pause { until: now.plus(wait), tried: false, ..*pause };
         }
         is_first
@@ -188,8 +192,8 @@ impl Waiting {
 
     /// Those who wait for Jobs that are refused together.
     pub fn of_scope(&self, scope: &Scope) -> impl Iterator<Item = &Uid> {
-        let queue = self.namespaces.values().flat_map(|queue| &queue.lanes);
-        let of_scope = queue.filter(move |((_, _, of), _)| of == scope).flat_map(|(_, lane)| lane);
+        let lanes = self.namespaces.values().flat_map(|own| &own.lanes);
+        let of_scope = lanes.filter(move |((_, _, of), _)| of == scope).flat_map(|(_, lane)| lane);
         of_scope.map(|(_, uid)| uid)
     }
 
@@ -212,7 +216,7 @@ impl Waiting {
 
     /// When the next pause ends, of those that somebody waits for.
     pub fn next_at(&self, now: Moment) -> Option<Moment> {
-        if self.places.is_empty() {
+        if self.waiters.is_empty() {
             return None;
         }
         let pauses = self.pauses.values().filter(|pause| !pause.tried && pause.until > now);
@@ -227,8 +231,8 @@ impl Waiting {
 }
 
 /// Whether who stood in line since that arrival has left it.
-fn has_left(places: &BTreeMap<Uid, Place>, uid: &str, arrival: u64) -> bool {
-    places.get(uid).is_none_or(|place| place.arrival != arrival)
+fn has_left(waiters: &BTreeMap<Uid, Waiter>, uid: &str, arrival: u64) -> bool {
+    waiters.get(uid).is_none_or(|waiter| waiter.arrival != arrival)
 }
 
 #[cfg(test)]

@@ -70,15 +70,28 @@ impl Outcome {
     }
 }
 
+/// What is logged, and whether what was asked for cannot be read. That is shown nowhere then: whoever writes the Job may
+/// have put a secret there.
+fn filter(asked: Option<String>) -> (EnvFilter, bool) {
+    match asked.map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, false),
+        Some(Err(_)) => (EnvFilter::new("info"), true),
+        None => (EnvFilter::new("info"), false),
+    }
+}
+
 /// Logs to standard error; `DB_OPERATOR_LOG_FORMAT=json` for machines.
 pub(crate) fn start_logging(lookup: &dyn Fn(&str) -> Option<String>) {
-    let filter = EnvFilter::new(lookup("RUST_LOG").unwrap_or_else(|| "info".to_owned()));
+    let (filter, is_unreadable) = filter(lookup("RUST_LOG"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if lookup(env::LOG_FORMAT).as_deref() == Some("json") {
         builder.json().init();
     } else {
         builder.with_ansi(false).init();
+    }
+    if is_unreadable {
+        warn!("RUST_LOG is no list of directives: what is logged is what level info has");
     }
 }
 
@@ -109,6 +122,13 @@ pub(crate) fn help(program: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_stands_where_levels_belong_is_not_among_them() {
+        let (quiet, is_unreadable) = filter(Some("p4=ss=w0rd".to_owned()));
+        assert!(is_unreadable && quiet.to_string() == "info", "{quiet}");
+        assert!(!filter(Some("debug".to_owned())).1 && !filter(None).1);
+    }
 
     #[test]
     fn exit_codes_are_the_contract() {

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ObjectReference;
 use tracing::{debug, error, info, warn};
 
-use super::look::place;
+use super::look::lane_of;
 use super::{Controller, Done, LAUNCHES, Parts, Underway};
 use crate::clock::Now;
 use crate::decision::{Decision, Launch};
@@ -40,7 +40,7 @@ impl Controller {
         }
         if self.waiting.is_empty() && self.launching.is_empty() {
             self.waiting.tidy(now.moment);
-            self.refusals.clear();
+            self.refusals.nobody_waits();
         }
     }
 
@@ -53,7 +53,7 @@ impl Controller {
         };
         let operation = due.operation;
         let (Some(worker), Some((lane, scope, unasked))) =
-            (driver_for(&self.world, operation, subject), place(&self.world, subject, &due, &self.parts))
+            (driver_for(&self.world, operation, subject), lane_of(&self.world, subject, &due, &self.parts))
         else {
             return self.queue.wake(uid);
         };

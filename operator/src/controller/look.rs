@@ -38,11 +38,11 @@ impl Controller {
         self.slots.set(uid, held.map(|(held, _)| held));
         let again = look_again(&decision).map(|left| now.moment.plus(left));
         let (mut notice, mut look_at) = (notice, again.into_iter().chain(grown).min());
-        let place = match &decision {
-            Decision::Launch(launch) => place(&self.world, subject, launch, &self.parts),
+        let lane = match &decision {
+            Decision::Launch(launch) => lane_of(&self.world, subject, launch, &self.parts),
             Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => None,
         };
-        if let Some((lane, scope, unasked)) = place {
+        if let Some((lane, scope, unasked)) = lane {
             notice = self.refusals.notice(uid, &scope).cloned().or(notice);
             if let Some(until) = self.refusals.left_alone(uid, now.moment) {
                 self.waiting.leave(uid);
@@ -64,11 +64,11 @@ impl Controller {
             Plan::Nothing => None,
             Plan::Say(about, notice) => Some((about, notice?)),
             Plan::Act { subject, decision, notice } => {
-                let place = match &decision {
-                    Decision::Launch(launch) => place(&self.world, subject, launch, &self.parts),
+                let lane = match &decision {
+                    Decision::Launch(launch) => lane_of(&self.world, subject, launch, &self.parts),
                     Decision::Wait(_) | Decision::Settled(_) | Decision::Stuck(_) => None,
                 };
-                let refused = place.and_then(|(_, scope, _)| self.refusals.notice(uid, &scope).cloned());
+                let refused = lane.and_then(|(_, scope, _)| self.refusals.notice(uid, &scope).cloned());
                 Some((subject.reference(), refused.or(notice)?))
             }
         }
@@ -76,7 +76,7 @@ impl Controller {
 }
 
 /// Where a launch counts, and what refuses together with it.
-pub(super) fn place(
+pub(super) fn lane_of(
     world: &World,
     subject: Subject<'_>,
     launch: &Launch,

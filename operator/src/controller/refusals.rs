@@ -80,10 +80,9 @@ impl Refusals {
         self.of_object.remove(uid);
     }
 
-    /// Nobody waits any more.
-    pub(super) fn clear(&mut self) {
+    /// Nobody waits any more. Who is left alone for a while does not, and is told all the same.
+    pub(super) fn nobody_waits(&mut self) {
         self.of_scope.clear();
-        self.of_object.clear();
     }
 
     fn of_all(&mut self, scope: &Scope, notice: Notice) -> bool {

@@ -7,7 +7,7 @@ use api::{DatabasePhase, DeletionPolicy};
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
-use super::metadata::{Metadata, Uid, lenient_time};
+use super::metadata::{Metadata, Uid, lenient_time, short};
 use super::references::{Connect, Credentials, S3, ServerReferences, SourceReferences, StoreReferences};
 use crate::decision::Wish;
 
@@ -90,7 +90,9 @@ struct BackupTo {
 struct Status {
     phase: Option<DatabasePhase>,
     conditions: Vec<Condition>,
+    #[serde(deserialize_with = "short")]
     server: Option<Arc<str>>,
+    #[serde(deserialize_with = "short")]
     database: Option<Box<str>>,
     #[serde(deserialize_with = "super::metadata::is_there")]
     created_at: bool,
@@ -105,7 +107,9 @@ struct Status {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ActiveOperation {
+    #[serde(deserialize_with = "short")]
     backup: Option<Arc<str>>,
+    #[serde(deserialize_with = "short")]
     restore: Option<Arc<str>>,
 }
 

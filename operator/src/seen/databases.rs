@@ -21,6 +21,11 @@ pub struct Databases {
     epoch: u32,
 }
 
+/// How many texts a Database may share.
+const TEXTS: usize = 4;
+/// How many texts are kept at most that no Database has any more.
+const MOST_LEFT: usize = 1_000;
+
 /// How far a Database is: its phase, and whether it is ready.
 pub type Stage = (Option<DatabasePhase>, bool);
 
@@ -36,15 +41,23 @@ impl Databases {
         let gone = self.by_uid.values().filter(|known| known.1 != epoch);
         let gone: Vec<_> = gone.map(|known| Arc::clone(&known.0.uid)).collect();
         let gone = gone.iter().filter_map(|uid| self.remove(uid)).collect();
-        // Only the set itself has them any more.
-        self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.forget_texts();
         gone
+    }
+
+    /// Forgets the texts that only the set itself has any more.
+    fn forget_texts(&mut self) {
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
     }
 
     /// Takes one as it is now. Answers how it was before, and whom it takes the name of: an object that is gone, and
     /// whose deletion was not seen.
     pub fn apply(&mut self, mut database: KnownDatabase) -> (Option<KnownDatabase>, Option<KnownDatabase>) {
         let before = self.remove(&database.uid);
+        // Whoever changes a text again and again leaves one behind each time.
+        if self.texts.len() > MOST_LEFT + TEXTS * self.by_uid.len() {
+            self.forget_texts();
+        }
         for text in [&mut database.namespace, &mut database.driver, &mut database.server] {
             *text = share(&mut self.texts, text);
         }
@@ -140,4 +153,22 @@ fn share(texts: &mut BTreeSet<Arc<str>>, text: &Arc<str>) -> Arc<str> {
     }
     texts.insert(Arc::clone(text));
     Arc::clone(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seen::fixtures::database;
+
+    #[test]
+    fn whoever_changes_a_text_again_and_again_leaves_no_more_behind_than_a_bounded_number() {
+        let mut databases = Databases::default();
+        for index in 0..10_000 {
+            let mut changed = database("orders", &serde_json::json!({}));
+            changed.server = format!("db-{index}").into();
+            let _ = databases.apply(changed);
+        }
+        assert_eq!(databases.len(), 1);
+        assert!(databases.texts.len() <= MOST_LEFT + 2 * TEXTS, "{}", databases.texts.len());
+    }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
-use super::metadata::{Metadata, Uid, lenient_time};
+use super::metadata::{LONGEST_TEXT, Metadata, Uid, lenient_time};
 use crate::attempts::{Failed, Pods, Wishes};
 use crate::job_name::JobName;
 use crate::labels;
@@ -173,6 +173,9 @@ impl KnownJob {
             return None;
         }
         let image = spec.template.spec.containers.into_iter().next().map(|container| container.image);
+        if image.as_ref().is_some_and(|image| image.len() > LONGEST_TEXT) {
+            return None;
+        }
         Some(Self {
             uid: uid.into(),
             generation: label(labels::GENERATION)?.parse().ok()?,

@@ -180,6 +180,17 @@ impl<'de> Deserialize<'de> for Annotations {
     }
 }
 
+/// Longest text that is kept of what others than the API server bound: a status, and a Job of whoever.
+pub(super) const LONGEST_TEXT: usize = 512;
+
+/// A text, or none if it is longer than any that a driver writes: what stands in a status has no bound.
+pub(super) fn short<'de, D: Deserializer<'de>, T: From<String>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| text.len() <= LONGEST_TEXT).map(T::from))
+}
+
 /// Whether a field has a value, whatever that is.
 pub(super) fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())

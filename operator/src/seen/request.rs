@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::backup::KnownBackup;
 use super::database::Condition;
-use super::metadata::{Key, Metadata, Uid};
+use super::metadata::{Key, Metadata, Uid, short};
 use super::references::{Bucket, Location, SourceReferences, StoreReferences};
 use crate::decision::Wish;
 
@@ -66,8 +66,10 @@ struct BackupSpec {
 struct BackupStatus {
     phase: Option<BackupPhase>,
     conditions: Vec<Condition>,
+    #[serde(deserialize_with = "short")]
     driver: Option<Arc<str>>,
     location: Option<Location>,
+    #[serde(deserialize_with = "short")]
     job: Option<Box<str>>,
 }
 
@@ -82,6 +84,7 @@ struct RestoreSpec {
 #[serde(default)]
 struct RestoreStatus {
     phase: Option<RestorePhase>,
+    #[serde(deserialize_with = "short")]
     job: Option<Box<str>>,
 }
 

@@ -23,6 +23,7 @@ use super::ended::{Ended, refusal, refused_by};
 use super::lines::Lines;
 use super::overlap::Overlap;
 use super::wire::{Line, Page, Version, Versioned};
+use crate::clock::doubled;
 use crate::error::chain;
 use crate::kind::Kind;
 use crate::pulse::Pulse;
@@ -94,15 +95,10 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
         }
         // The first time at once: most connections that break do so because the API server is restarted.
         if failures > 0 {
-            sleep(backoff(failures).min(longest)).await;
+            sleep(doubled(FIRST_BACKOFF, failures, longest)).await;
         }
         failures += 1;
     }
-}
-
-/// The wait after that many failures.
-fn backoff(failures: u32) -> Duration {
-    FIRST_BACKOFF.saturating_mul(1 << failures.min(10))
 }
 
 /// How long to wait at most after a watch that ended so.

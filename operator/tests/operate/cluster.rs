@@ -50,9 +50,10 @@ pub(crate) struct Cluster {
     pub(crate) pods: Pods,
     /// One driver at a time works on a database.
     pub(crate) locks: BTreeMap<String, Arc<Mutex<()>>>,
-    /// What is at work now, and the most that ever was.
-    pub(crate) at_work: usize,
+    /// How many are at work now, by server, and the most that ever were: in all, and on one server.
+    pub(crate) at_work: BTreeMap<String, usize>,
     pub(crate) most_at_work: usize,
+    pub(crate) most_on_one_server: usize,
     /// Uids of the Databases whose databases exist on the server.
     pub(crate) on_the_server: BTreeSet<String>,
 }
@@ -63,8 +64,9 @@ impl Cluster {
             chance,
             pods,
             locks: BTreeMap::new(),
-            at_work: 0,
+            at_work: BTreeMap::new(),
             most_at_work: 0,
+            most_on_one_server: 0,
             on_the_server: BTreeSet::new(),
         }
     }
@@ -122,11 +124,18 @@ pub(crate) fn start(server: &Arc<Server>, job: &Value) {
 
 async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pods) -> Exit {
     sleep(pods.work).await;
+    let on;
     let uid = job.pointer("/metadata/labels/db.isotoma.com~1uid").and_then(Value::as_str).unwrap_or_default();
     let lock = {
-        let cluster = &mut server.state().cluster;
-        cluster.at_work += 1;
-        cluster.most_at_work = cluster.most_at_work.max(cluster.at_work);
+        let mut state = server.state();
+        let host =
+            state.store.with_uid("databases", uid).map(|(_, it)| it["spec"]["connect"]["host"].to_string());
+        on = host.unwrap_or_default();
+        let cluster = &mut state.cluster;
+        let here = cluster.at_work.entry(on.clone()).or_default();
+        *here += 1;
+        cluster.most_on_one_server = cluster.most_on_one_server.max(*here);
+        cluster.most_at_work = cluster.most_at_work.max(cluster.at_work.values().sum());
         Arc::clone(cluster.locks.entry(uid.to_owned()).or_default())
     };
     let exit = {
@@ -134,7 +143,9 @@ async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pod
         let mut run = Run { server, job, chance, pods, uid };
         driver::drive(&mut run).await
     };
-    server.state().cluster.at_work -= 1;
+    if let Some(here) = server.state().cluster.at_work.get_mut(&on) {
+        *here -= 1;
+    }
     exit
 }
 

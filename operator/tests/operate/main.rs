@@ -14,10 +14,12 @@
 
 mod chance;
 mod cluster;
+mod connection;
 mod driver;
 mod faults;
 mod people;
 mod play;
+mod routes;
 mod scenarios;
 mod seeds;
 mod server;

@@ -61,7 +61,8 @@ pub(crate) async fn play(server: &Arc<Server>, chance: &mut Chance) -> Wanted {
         };
         match chance.below(12) {
             0 => {
-                let (key, parts) = text_database(namespace, &name, r#""Sideways""#, nested(1));
+                let levels = if chance.thousandth(500) { 140 } else { 1 };
+                let (key, parts) = text_database(namespace, &name, r#""Sideways""#, nested(levels));
                 server.state().store.put_text(key.clone(), &parts);
                 server.tell();
                 wanted.nonsense.push(key);
@@ -130,7 +131,10 @@ pub(crate) async fn trouble(server: &Arc<Server>, mut chance: Chance, length: Du
                 server.compact();
                 server.restart();
             }
-            _ => server.go_away(chance.time(500, 60_000)).await,
+            _ => {
+                let (length, forgets) = (chance.time(500, 60_000), chance.thousandth(500));
+                server.go_away(length, forgets).await;
+            }
         }
     }
 }

@@ -279,6 +279,18 @@ async fn authorities_that_the_spec_does_not_name_are_trusted_by_no_store() {
     assert_eq!(outcome, Outcome::Done);
 }
 
+/// Whom the store's client is to trust, the connection to the server may trust, too.
+#[tokio::test]
+async fn authorities_that_nobody_names_are_trusted_by_no_create() {
+    let world = World::with(&all_of_it());
+    world.server.refuse(Some((ErrorKind::Unreachable, "it was connected to".to_owned())));
+    let mut variables = FOR_THE_SERVER.to_vec();
+    variables.push((env::S3_CA_FROM, "configmap/of-a-thief/ca.crt", None));
+    let outcome = run(&world, Operation::Create, &variables).await;
+    let message = assert_failed(&outcome, Reason::CredentialsMissing);
+    assert!(message.contains("configmap/of-a-thief/ca.crt") && message.contains("not trusted"), "{message}");
+}
+
 #[tokio::test]
 async fn a_deletion_that_leaves_the_database_needs_nothing_and_looks_at_nothing() {
     let world = World::with(&all_of_it());

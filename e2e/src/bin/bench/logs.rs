@@ -2,9 +2,10 @@
 //!
 //! They are there on the proving ground alone; elsewhere these figures are left out.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
@@ -21,14 +22,10 @@ impl Logs {
         (audit.exists() && containerd.exists()).then_some(Self { audit, containerd })
     }
 
-    /// When containerd had started that container.
-    pub(crate) fn container_start(&self, id: &str) -> Result<Timestamp> {
+    /// When containerd had started each container, by its id.
+    pub(crate) fn container_starts(&self) -> Result<HashMap<String, Timestamp>> {
         let log = std::fs::read_to_string(&self.containerd)?;
-        let needle = format!("StartContainer for \\\"{id}\\\" returns successfully");
-        let line =
-            log.lines().rev().find(|line| line.contains(&needle)).context("containerd has not started it")?;
-        let time = line.split('"').nth(1).context("a line of containerd's log without time")?;
-        Ok(time.parse()?)
+        Ok(log.lines().filter_map(started).collect())
     }
 
     /// Requests since `begin` that touch `namespace`, as user, verb and resource.
@@ -56,5 +53,26 @@ impl Logs {
             }
         }
         Ok(requests)
+    }
+}
+
+/// The container whose start a line of containerd's log reports, and when.
+fn started(line: &str) -> Option<(String, Timestamp)> {
+    let (before, after) = line.split_once("StartContainer for \\\"")?;
+    let (id, rest) = after.split_once("\\\"")?;
+    let time = before.split('"').nth(1)?.parse().ok()?;
+    rest.starts_with(" returns successfully").then(|| (id.to_owned(), time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containerd_says_when_a_container_had_started() {
+        let line = r#"time="2026-11-21T04:44:27.961Z" level=info msg="StartContainer for \"0123\" returns successfully""#;
+        let time = "2026-11-21T04:44:27.961Z".parse().unwrap();
+        assert_eq!(started(line), Some(("0123".to_owned(), time)));
+        assert_eq!(started(&line.replace(" returns successfully", "")), None, "it begins");
     }
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "it acts as a user, and reads its own arguments and settings")]
 
 mod backups;
+mod bare;
+mod burst;
 mod cgroup;
 mod final_backups;
 mod lifecycle;
@@ -13,6 +15,7 @@ mod pod;
 mod rows;
 mod scale;
 mod seen;
+mod sizes;
 mod table;
 mod workload;
 

@@ -77,10 +77,49 @@ impl Seen {
             }
         }
     }
+
+    /// How many objects at most were in state `from` and not yet in state `to`, of those that came after `since`.
+    pub(crate) fn most_at_once(&self, since: Instant, from: &str, to: &str) -> usize {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = times.iter().filter(|((_, state), begin)| state == from && **begin >= since);
+        most_at_once(begun.map(|((name, _), begin)| {
+            let end = times.get(&(name.clone(), to.to_owned()));
+            (*begin, end.copied())
+        }))
+    }
+}
+
+/// The most of these spans that overlap. One without an end still lasts.
+fn most_at_once(spans: impl Iterator<Item = (Instant, Option<Instant>)>) -> usize {
+    let ends = spans.flat_map(|(begin, end)| [Some((begin, true)), end.map(|end| (end, false))]);
+    let mut changes: Vec<_> = ends.flatten().collect();
+    // What ends makes room for what begins at the same time.
+    changes.sort_unstable();
+    let (mut now, mut most) = (0_usize, 0);
+    for (_, begins) in changes {
+        now = if begins { now + 1 } else { now.saturating_sub(1) };
+        most = most.max(now);
+    }
+    most
 }
 
 impl Drop for Seen {
     fn drop(&mut self) {
         self.watch.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_that_touch_do_not_overlap_and_one_without_an_end_lasts() {
+        let begin = Instant::now();
+        let at = |second: u64| begin + Duration::from_secs(second);
+        let spans = [(at(0), Some(at(2))), (at(1), Some(at(3))), (at(2), Some(at(4))), (at(5), None)];
+        assert_eq!(most_at_once(spans.into_iter()), 2);
+        let open = [(at(0), None), (at(1), None), (at(2), Some(at(3)))];
+        assert_eq!(most_at_once(open.into_iter()), 3);
     }
 }

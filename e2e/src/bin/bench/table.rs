@@ -22,6 +22,15 @@ impl Samples {
         self.percentile(50)
     }
 
+    pub(crate) fn max(&self) -> f64 {
+        self.percentile(100)
+    }
+
+    /// Median and maximum, as multiples of those of `others`.
+    pub(crate) fn against(&self, others: &Self) -> String {
+        format!("p50 {:.2} x  max {:.2} x", self.p50() / others.p50(), self.max() / others.max())
+    }
+
     /// The smallest sample that at least `percent` of all samples do not exceed.
     fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
@@ -37,9 +46,9 @@ impl Table {
     pub(crate) fn row(&mut self, what: &str, samples: &Samples, goal: &str) {
         let count = samples.0.len();
         // Of fewer than a hundred the highest would be called their 99th percentile.
-        let (name, percent) = if count < 100 { ("max", 100) } else { ("p99", 99) };
-        let highest = samples.percentile(percent);
-        let value = format!("p50 {:.3} s  {name} {highest:.3} s  n {count}", samples.p50());
+        let p99 = if count < 100 { String::new() } else { format!("  p99 {:.3} s", samples.percentile(99)) };
+        let (p50, max) = (samples.p50(), samples.max());
+        let value = format!("p50 {p50:.3} s{p99}  max {max:.3} s  n {count}");
         self.figure(what, &value, goal);
     }
 
@@ -51,7 +60,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for [what, value, goal] in &self.0 {
-            writeln!(f, "{what:52} {value:38} {goal}")?;
+            writeln!(f, "{what:56} {value:48} {goal}")?;
         }
         Ok(())
     }

@@ -3,18 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use api::{Database, DatabasePhase, DriverRegistration};
+use anyhow::{Context as _, Result, ensure};
+use api::{Database, DatabasePhase};
 use e2e::{Context, POSTGRESQL_17, database};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
-use serde_json::{Value, json};
 
-use super::logs::Logs;
-use super::seen::{GONE, Seen};
+use crate::logs::Logs;
+use crate::seen::{GONE, Seen};
+use crate::{bare, sizes};
+
+/// The states of a Job worth noting.
+const INCOMPLETE: &str = "incomplete";
+const COMPLETE: &str = "complete";
+
+/// How long the end of pods may take, and the report of their starts.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a bare Job took, in seconds.
 pub(crate) struct JobTimes {
@@ -31,7 +38,8 @@ pub(crate) struct DatabaseTimes {
 /// A tenant namespace, watched.
 pub(crate) struct Workload {
     context: Context,
-    image: String,
+    /// The Job of a Database, which bare Jobs look like.
+    shape: Job,
     logs: Option<Logs>,
     jobs: Seen,
     databases: Seen,
@@ -40,26 +48,27 @@ pub(crate) struct Workload {
 impl Workload {
     pub(crate) async fn prepare(context: &Context) -> Result<Self> {
         let context = context.clone();
-        let driver = Api::<DriverRegistration>::all(context.client.clone()).get("postgresql").await?;
         let jobs = Seen::watch(context.api::<Job>(), |job| {
-            let conditions = job.status.as_ref()?.conditions.as_ref()?;
-            conditions
-                .iter()
-                .any(|condition| condition.type_ == "Complete" && condition.status == "True")
-                .then(|| "complete".to_owned())
+            let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+            let complete = conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| condition.type_ == "Complete" && condition.status == "True");
+            Some(if complete { COMPLETE } else { INCOMPLETE }.to_owned())
         });
         let databases = Seen::watch(context.api::<Database>(), |database| {
             (database.phase() == Some(DatabasePhase::Created)).then(|| "created".to_owned())
         });
         let (jobs, databases) = (jobs.await?, databases.await?);
-        Ok(Self { context, image: driver.spec.image, logs: Logs::find(), jobs, databases })
+        let shape = shape(&context).await?;
+        Ok(Self { context, shape, logs: Logs::find(), jobs, databases })
     }
 
-    /// A Job with the driver's image that exits at once.
+    /// A bare Job.
     pub(crate) async fn bare_job(&self, name: &str) -> Result<JobTimes> {
         let (begin, wall) = (Instant::now(), Timestamp::now());
         self.post_job(name).await?;
-        let complete = self.jobs.when(name, "complete").await? - begin;
+        let complete = self.complete(name).await? - begin;
         let started = self.container_start(&format!("batch.kubernetes.io/job-name={name}")).await?;
         Ok(JobTimes { start: started.duration_since(wall).as_secs_f64(), complete: complete.as_secs_f64() })
     }
@@ -67,7 +76,7 @@ impl Workload {
     pub(crate) async fn create(&self, name: &str) -> Result<DatabaseTimes> {
         let begin = Instant::now();
         self.post_database(name).await?;
-        let created = self.databases.when(name, "created").await? - begin;
+        let created = self.created(name).await? - begin;
         let database = self.databases().get(name).await?;
         let uid = database.uid().context("no uid")?;
         let started = self.container_start(&format!("db.isotoma.com/uid={uid}")).await?;
@@ -82,26 +91,47 @@ impl Workload {
         Ok((self.databases.when(name, GONE).await? - begin).as_secs_f64())
     }
 
-    /// Seconds until the last of them is reported complete.
-    pub(crate) async fn burst_of_jobs(&self, count: usize) -> Result<f64> {
-        let names: Vec<_> = (0..count).map(|index| format!("burst-job-{index}")).collect();
-        let begin = Instant::now();
-        futures::future::try_join_all(names.iter().map(|name| self.post_job(name))).await?;
-        let ends =
-            futures::future::try_join_all(names.iter().map(|name| self.jobs.when(name, "complete"))).await?;
-        Ok(seconds_to_last(begin, &ends))
+    /// When that Job was seen complete.
+    pub(crate) async fn complete(&self, name: &str) -> Result<Instant> {
+        self.jobs.when(name, COMPLETE).await
     }
 
-    /// Seconds until the last of them is Created. They are deleted afterwards.
-    pub(crate) async fn burst_of_databases(&self, count: usize) -> Result<f64> {
-        let names: Vec<_> = (0..count).map(|index| format!("burst-{index}")).collect();
-        let begin = Instant::now();
-        futures::future::try_join_all(names.iter().map(|name| self.post_database(name))).await?;
-        let ends =
-            futures::future::try_join_all(names.iter().map(|name| self.databases.when(name, "created")))
-                .await?;
-        futures::future::try_join_all(names.iter().map(|name| self.delete(name))).await?;
-        Ok(seconds_to_last(begin, &ends))
+    /// When that Database was seen Created.
+    pub(crate) async fn created(&self, name: &str) -> Result<Instant> {
+        self.databases.when(name, "created").await
+    }
+
+    /// How many Jobs that came after `since` were there at most that were not complete.
+    pub(crate) fn most_jobs(&self, since: Instant) -> usize {
+        self.jobs.most_at_once(since, INCOMPLETE, COMPLETE)
+    }
+
+    /// Removes all Jobs of the namespace, and waits until their pods are gone.
+    pub(crate) async fn remove_jobs(&self) -> Result<()> {
+        let pods = self.context.api::<Pod>();
+        let of_jobs = ListParams::default().labels("batch.kubernetes.io/job-name");
+        self.jobs_api().delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
+        // The garbage collector would take its time for hundreds.
+        pods.delete_collection(&DeleteParams::default(), &of_jobs).await?;
+        let mut look = tokio::time::interval(Duration::from_millis(500));
+        let begun = Instant::now();
+        loop {
+            look.tick().await;
+            let left = pods.list(&of_jobs).await?.items;
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{} pods of removed Jobs are still there", left.len());
+        }
+    }
+
+    /// For how many pods the node has room, and what each asks for.
+    pub(crate) async fn room(&self) -> Result<String> {
+        let pod = self.shape.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let resources = pod.and_then(|pod| pod.containers.first()?.resources.as_ref());
+        let cpu = resources.and_then(|resources| resources.requests.as_ref()?.get("cpu"));
+        let cpu = cpu.map_or("none", |quantity| quantity.0.as_str());
+        Ok(format!("{}; each asks for cpu {cpu}", sizes::room(&self.context.client).await?))
     }
 
     /// How many requests one create costs, by who makes them.
@@ -114,7 +144,7 @@ impl Workload {
             self.jobs_api().list(&ListParams::default().labels("db.isotoma.com/operation=create")).await?;
         let newest =
             job.items.iter().max_by_key(|job| job.metadata.creation_timestamp.clone()).context("no Job")?;
-        self.jobs.when(&newest.name_any(), "complete").await?;
+        self.complete(&newest.name_any()).await?;
         let requests = logs.requests(&self.context.namespace, begin)?;
         self.delete("counted").await?;
         let mut counts = BTreeMap::new();
@@ -131,43 +161,6 @@ impl Workload {
         Ok(counts.into_iter().collect())
     }
 
-    /// Memory of the operator and sizes of the images.
-    pub(crate) async fn sizes(&self) -> Result<Vec<(String, String, &'static str)>> {
-        let mut sizes = Vec::new();
-        let nodes = Api::<Node>::all(self.context.client.clone()).list(&ListParams::default()).await?;
-        for node in nodes {
-            let path = format!("/api/v1/nodes/{}/proxy/stats/summary", node.name_any());
-            let summary: Value =
-                self.context.client.request(http::Request::get(path).body(Vec::new())?).await?;
-            for pod in summary.pointer("/pods").and_then(Value::as_array).into_iter().flatten() {
-                if pod.pointer("/podRef/namespace").is_some_and(|namespace| namespace == "db-operator") {
-                    let bytes = pod
-                        .pointer("/containers/0/memory/rssBytes")
-                        .and_then(Value::as_f64)
-                        .unwrap_or(f64::NAN);
-                    sizes.push((
-                        "operator: resident memory".to_owned(),
-                        format!("{:.1} MiB", bytes / 1_048_576.0),
-                        "goal 12 MiB or less",
-                    ));
-                }
-            }
-            for image in node.status.and_then(|status| status.images).unwrap_or_default() {
-                let ours =
-                    image.names.unwrap_or_default().into_iter().find(|name| name.contains("db-operator"));
-                if let (Some(name), Some(bytes)) = (ours, image.size_bytes) {
-                    #[expect(clippy::cast_precision_loss, reason = "sizes of images are far below 2^52")]
-                    sizes.push((
-                        format!("image {name}"),
-                        format!("{:.1} MB", bytes as f64 / 1e6),
-                        if name.contains("-backup:") { "goal 40 MB or less" } else { "goal 15 MB or less" },
-                    ));
-                }
-            }
-        }
-        Ok(sizes)
-    }
-
     fn databases(&self) -> Api<Database> {
         self.context.api()
     }
@@ -176,42 +169,61 @@ impl Workload {
         self.context.api()
     }
 
-    async fn post_job(&self, name: &str) -> Result<()> {
-        let job: Job = serde_json::from_value(json!({
-            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
-            "spec": {"template": {"spec": {
-                "restartPolicy": "Never", "serviceAccountName": "db-operator-driver",
-                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{"name": "driver", "image": self.image, "args": ["--help"],
-                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-                    "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}}}],
-            }}},
-        }))?;
-        self.jobs_api().create(&PostParams::default(), &job).await?;
+    /// Creates a bare Job.
+    pub(crate) async fn post_job(&self, name: &str) -> Result<()> {
+        self.jobs_api().create(&PostParams::default(), &bare::like(&self.shape, name)?).await?;
         Ok(())
     }
 
-    async fn post_database(&self, name: &str) -> Result<()> {
-        self.context.create(&database(name)).await?;
-        Ok(())
+    /// Creates a Database. Answers its uid.
+    pub(crate) async fn post_database(&self, name: &str) -> Result<String> {
+        self.context.create(&database(name)).await?.uid().context("no uid")
+    }
+
+    /// When the first container of each value of that label had started, in the order of `values`.
+    pub(crate) async fn container_starts(&self, label: &str, values: &[String]) -> Result<Vec<Timestamp>> {
+        let pods = self.context.api::<Pod>();
+        let mut look = tokio::time::interval(Duration::from_millis(500));
+        let begun = Instant::now();
+        loop {
+            look.tick().await;
+            let started = self.logs()?.container_starts()?;
+            let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
+            for pod in pods.list(&ListParams::default().labels(label)).await? {
+                let start = container(&pod).and_then(|id| started.get(id));
+                if let (Some(value), Some(start)) = (pod.labels().get(label), start) {
+                    let first = first.entry(value.clone()).or_insert(*start);
+                    *first = (*first).min(*start);
+                }
+            }
+            let known: Vec<_> = values.iter().filter_map(|value| first.get(value).copied()).collect();
+            if known.len() == values.len() {
+                return Ok(known);
+            }
+            let missing = values.len() - known.len();
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "of {missing} of {} pods nobody knows when they started",
+                values.len()
+            );
+        }
+    }
+
+    fn logs(&self) -> Result<&Logs> {
+        self.logs.as_ref().context("container starts need the proving ground's logs (AUDIT_LOG)")
     }
 
     /// When the container of the newest pod with those labels had started.
     async fn container_start(&self, labels: &str) -> Result<Timestamp> {
         let pods = self.context.api::<Pod>();
-        let logs =
-            self.logs.as_ref().context("container starts need the proving ground's logs (AUDIT_LOG)")?;
+        let logs = self.logs()?;
         let mut look = tokio::time::interval(Duration::from_millis(100));
         loop {
             look.tick().await;
             let found = pods.list(&ListParams::default().labels(labels)).await?;
-            let id = found.items.iter().find_map(|pod| {
-                let id = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.container_id.as_ref()?;
-                Some(id.trim_start_matches("containerd://").to_owned())
-            });
             // The kubelet reports the container up to a second after it started.
-            if let Some(id) = id {
-                return logs.container_start(&id);
+            if let Some(id) = found.items.iter().find_map(container) {
+                return logs.container_starts()?.remove(id).context("containerd has not started it");
             }
         }
     }
@@ -234,6 +246,17 @@ impl Workload {
     }
 }
 
-fn seconds_to_last(begin: Instant, ends: &[Instant]) -> f64 {
-    ends.iter().max().map_or(f64::NAN, |last| (*last - begin).as_secs_f64())
+/// The id of a pod's container, once the kubelet has reported it.
+fn container(pod: &Pod) -> Option<&str> {
+    let id = pod.status.as_ref()?.container_statuses.as_ref()?.first()?.container_id.as_ref()?;
+    Some(id.trim_start_matches("containerd://"))
+}
+
+/// The Job that the operator makes for a Database.
+async fn shape(context: &Context) -> Result<Job> {
+    let uid = context.create_ready(&database("shape")).await?.uid().context("no uid")?;
+    let of_it = ListParams::default().labels(&format!("{}={uid}", api::UID_LABEL));
+    let job = context.api::<Job>().list(&of_it).await?.items.into_iter().next();
+    context.delete("shape").await?;
+    job.context("a Database was Created without a Job")
 }

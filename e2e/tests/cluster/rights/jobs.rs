@@ -66,7 +66,7 @@ pub(crate) fn from_secret(name: &str, key: &str) -> Value {
 }
 
 /// A way out: what it is, and what it changes of the Job.
-type Change = (&'static str, fn(&mut Value));
+pub(crate) type Change = (&'static str, fn(&mut Value));
 
 fn pod(job: &mut Value) -> &mut Value {
     &mut job["spec"]["template"]["spec"]
@@ -84,7 +84,7 @@ fn mount(job: &mut Value, source: Value) {
 }
 
 /// Each changes one thing of a Job that is admitted as it stands.
-pub(crate) const CHANGES: [Change; 46] = [
+pub(crate) const CHANGES: [Change; 50] = [
     ("a Job under another service account", |job| pod(job)["serviceAccountName"] = json!("default")),
     ("a Job with another image", |job| container(job)["image"] = json!("docker.io/library/busybox:1")),
     ("a Job with an image whose name begins as an allowed one's", |job| {
@@ -103,6 +103,15 @@ pub(crate) const CHANGES: [Change; 46] = [
         second["name"] = json!("second");
         let first = container(job).clone();
         pod(job)["containers"] = json!([first, second]);
+    }),
+    ("a Job whose pod nobody can delete", |job| {
+        job["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/never"]);
+    }),
+    ("a Job with the addresses of the namespace's Services in its environment", |job| {
+        pod(job)["enableServiceLinks"] = json!(true);
+    }),
+    ("a Job that shows a file of its container in its status", |job| {
+        container(job)["terminationMessagePath"] = json!("/proc/1/environ");
     }),
     ("a Job with a hook", |job| {
         container(job)["lifecycle"] = json!({"postStart": {"exec": {"command": ["/bin/sh"]}}});
@@ -178,6 +187,9 @@ pub(crate) const CHANGES: [Change; 46] = [
     }),
     ("a Job that writes a secret where another text belongs", |job| {
         set_variable(job, "DB_OPERATOR_DATABASE", json!({"value": "$(DB_OPERATOR_ADMIN_PASSWORD)"}));
+    }),
+    ("a Job that writes a secret where a variable of the platform's belongs", |job| {
+        add_variable(job, "AWS_ENDPOINT_URL", json!({"value": "$(DB_OPERATOR_ADMIN_PASSWORD)"}));
     }),
     ("a Job with a server of choice", |job| {
         add_variable(job, "PGHOST", json!({"value": "evil.example.com"}));

@@ -1,7 +1,8 @@
 //! The operator's token.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::{OPERATOR_NAMESPACE, PATIENCE, client_with_token, database, until_any, with_namespace};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -10,7 +11,7 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use super::attempt::Attempt;
-use super::jobs::{CHANGES, admissible, from_secret, set_variable};
+use super::jobs::{CHANGES, Change, admissible, from_secret, set_variable};
 use super::page::has_table;
 
 fn jobs_of(namespace: &str) -> String {
@@ -34,6 +35,14 @@ async fn whoever_steals_the_operators_token_reads_no_secret_and_writes_no_object
         }
         for attempt in elsewhere(&good) {
             rows.push(attempt.refused(&thief).await?);
+        }
+        let release = release(&good).await?;
+        for (what, change) in RELEASES {
+            let mut job = release.clone();
+            change(&mut job);
+            rows.push(Attempt::post(what, &jobs_of(OPERATOR_NAMESPACE), job).refused(&thief).await?);
+            let good = Attempt::post("what releases", &jobs_of(OPERATOR_NAMESPACE), release.clone());
+            good.admitted(&thief).await?;
         }
         for attempt in beside_jobs(namespace) {
             rows.push(attempt.refused(&thief).await?);
@@ -76,6 +85,59 @@ fn elsewhere(good: &Value) -> Vec<Attempt> {
         Attempt::post("a driver under the operator's account", &jobs_of(OPERATOR_NAMESPACE), as_operator),
     ]
 }
+
+/// The Job that lets `good`'s object go, as the operator would make it.
+async fn release(good: &Value) -> Result<Value> {
+    let operator: Api<Deployment> = Api::namespaced(e2e::client().await?, OPERATOR_NAMESPACE);
+    let operator = serde_json::to_value(operator.get("db-operator").await?)?;
+    let image = operator.pointer("/spec/template/spec/containers/0/image").context("the operator's image")?;
+    let mut job = good.clone();
+    let name = good["metadata"]["name"].as_str().context("a name")?.replacen("create", "release", 1);
+    job["metadata"]["name"] = json!(name);
+    job["metadata"]["namespace"] = json!(OPERATOR_NAMESPACE);
+    for labels in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        job.pointer_mut(labels).context("labels")?["db.isotoma.com/operation"] = json!("release");
+    }
+    set_variable(&mut job, "DB_OPERATOR_OPERATION", json!({"value": "release"}));
+    set_variable(&mut job, "DB_OPERATOR_JOB", json!({"value": name}));
+    let pod = &mut job["spec"]["template"]["spec"];
+    pod["serviceAccountName"] = json!("db-operator-release");
+    pod.as_object_mut().context("a pod")?.remove("serviceAccount");
+    let container = &mut pod["containers"][0];
+    container["image"] = image.clone();
+    container["command"] = json!(["/db-operator-release"]);
+    let variables = container["env"].as_array_mut().context("an environment")?;
+    variables.retain(|variable| variable["valueFrom"].is_null());
+    Ok(job)
+}
+
+/// Each changes one thing of the Job that releases.
+const RELEASES: [Change; 5] = [
+    ("what releases under the operator's account", |job| {
+        job["spec"]["template"]["spec"]["serviceAccountName"] = json!("db-operator");
+    }),
+    ("what releases with another command", |job| {
+        job["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["/db-operator"]);
+    }),
+    ("what releases with arguments", |job| {
+        job["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["--help"]);
+    }),
+    ("what releases with a Secret in its environment", |job| {
+        let from = from_secret("postgresql-17-admin", "password");
+        set_variable(job, "DB_OPERATOR_ADMIN_PASSWORD", from);
+        set_variable(
+            job,
+            "DB_OPERATOR_ADMIN_PASSWORD_FROM",
+            json!({"value": "postgresql-17-admin/password"}),
+        );
+    }),
+    ("what releases with a volume", |job| {
+        let pod = &mut job["spec"]["template"]["spec"];
+        pod["volumes"] = json!([{"name": "store-ca", "secret": {"secretName": "x", "items": [{"key": "k", "path": "p"}]}}]);
+        pod["containers"][0]["volumeMounts"] =
+            json!([{"name": "store-ca", "mountPath": "/etc/db-operator/store", "readOnly": true}]);
+    }),
+];
 
 fn beside_jobs(namespace: &str) -> Vec<Attempt> {
     let core = format!("/api/v1/namespaces/{namespace}");

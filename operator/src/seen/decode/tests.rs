@@ -64,6 +64,31 @@ fn annotations_and_labels_that_nobody_reads_are_not_kept() {
     assert!(known.retry.is_some() && known.retry != known.reconcile);
 }
 
+/// Whoever may create pods beside a driver's account may write a status.
+#[test]
+fn texts_in_a_status_are_kept_only_as_long_as_a_driver_writes_them() {
+    let long = "x".repeat(1 << 20);
+    let mut database = minimal();
+    database["status"] = json!({
+        "phase": "Created", "server": long, "database": long, "lastCompletedJob": long,
+        "lastHandledReconcile": long, "activeOperation": {"operation": "backup", "backup": long, "restore": long},
+        "conditions": [{"type": long, "status": long, "reason": long, "message": long}],
+    });
+    let Ok(Object::Database(known)) = object(Kind::Database, &raw(&database)) else { panic!("decodes") };
+    assert!(format!("{known:?}").len() < 2_000);
+    let metadata = json!({"name": "nightly", "namespace": "shop", "uid": "b-1", "deletionTimestamp": "2026-11-26T00:00:00Z"});
+    for (kind, spec) in
+        [(Kind::Backup, json!({"database": "orders"})), (Kind::Restore, json!({"database": "orders"}))]
+    {
+        let request = json!({
+            "metadata": metadata, "spec": spec,
+            "status": {"phase": "Completed", "driver": long, "job": long, "destination": long, "toolVersion": long},
+        });
+        let Ok(Object::Request(known)) = object(kind, &raw(&request)) else { panic!("decodes") };
+        assert!(known.completed && format!("{known:?}").len() < 2_000, "{kind:?}");
+    }
+}
+
 #[test]
 fn values_that_stand_in_a_spec_are_not_kept() {
     let mut database = minimal();

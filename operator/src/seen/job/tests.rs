@@ -88,6 +88,12 @@ fn a_job_that_we_cannot_have_made_is_forged() {
     assert!(!decoded(&|job| labels(job, "db.isotoma.com/operation", json!("delete"))));
     assert!(!decoded(&|job| labels(job, "db.isotoma.com/attempt", json!("2"))));
     assert!(!decoded(&|job| labels(job, "db.isotoma.com/generation", json!("one"))));
+    // Whoever may create Jobs could fill our memory with it.
+    let image = |job: &mut Value, image: String| {
+        job["spec"]["template"]["spec"]["containers"] = json!([{"image": image}]);
+    };
+    assert!(decoded(&|job| image(job, "i".repeat(300))));
+    assert!(!decoded(&|job| image(job, "i".repeat(1 << 20))));
     assert!(!decoded(
         &|job| job["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "db-operator"})
     ));

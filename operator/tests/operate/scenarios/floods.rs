@@ -1,30 +1,54 @@
 //! Many at once: nobody is slowed by another, and who waits costs nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use api::Operation;
+use db_operator::job_name::{JobName, Series};
 use serde_json::json;
 use tokio::time::sleep;
 
 use super::{SOON, databases, served, start};
 use crate::play::in_paused_time;
+use crate::server::Server;
+
+/// Makes a Job that runs and has our labels.
+fn forge(server: &Arc<Server>, uid: &str, name: &str, attempt: u32) {
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "db-operator", "db.isotoma.com/uid": uid,
+        "db.isotoma.com/operation": "create", "db.isotoma.com/generation": "1",
+        "db.isotoma.com/attempt": attempt.to_string(),
+    });
+    let metadata = json!({"name": name, "namespace": "shop", "labels": labels});
+    server.create("jobs", json!({"metadata": metadata, "spec": {}, "status": {"active": 1, "ready": 1}}));
+}
+
+/// The owner of a Database may create Jobs, and knows its uid.
+#[test]
+fn ten_thousand_jobs_with_the_name_and_uid_of_one_database_hold_up_nobody_else() {
+    in_paused_time(async {
+        let server = served();
+        let key = server.database("shop", "orders", &json!({}));
+        let uid = server.state().store.get(&key).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        for attempt in 1..=10_000 {
+            let name = JobName { operation: Operation::Create, series: Series::Generation(1), attempt };
+            forge(&server, &uid, &name.with_uid(&uid), attempt);
+        }
+        let operator = start(&server);
+        databases(&server, "other", 5);
+        server.all_created("other", SOON).await;
+        assert_eq!(server.state().posts_in("shop"), 0, "its own work seems to be under way");
+        operator.end().await;
+    });
+}
 
 #[test]
 fn ten_thousand_forged_jobs_hold_up_nobody() {
     in_paused_time(async {
         let server = served();
-        for index in 0..10_000 {
-            let labels = json!({
-                "app.kubernetes.io/managed-by": "db-operator", "db.isotoma.com/uid": format!("uid-{}", index % 7),
-                "db.isotoma.com/operation": "create", "db.isotoma.com/generation": "1",
-                "db.isotoma.com/attempt": "1",
-            });
-            let metadata =
-                json!({"name": format!("dbo-create-forged-{index}"), "namespace": "shop", "labels": labels});
-            server.create(
-                "jobs",
-                json!({"metadata": metadata, "spec": {}, "status": {"active": 1, "ready": 1}}),
-            );
+        for attempt in 0..10_000 {
+            forge(&server, &format!("uid-{}", attempt % 7), &format!("dbo-create-forged-{attempt}"), attempt);
         }
         let operator = start(&server);
         databases(&server, "other", 5);
@@ -50,13 +74,13 @@ fn twenty_namespaces_are_served_alike_whatever_each_asks_for() {
         let operator = start(&server);
         // The first slots go to whom it has looked at first.
         assert!(server.until(Duration::from_mins(30), |state| state.posts.len() >= 50 + 200).await);
-        let mut served: BTreeMap<String, usize> = BTreeMap::new();
+        let mut shares: BTreeMap<String, usize> = BTreeMap::new();
         for post in &server.state().posts[50..250] {
-            *served.entry(post.namespace.clone()).or_default() += 1;
+            *shares.entry(post.namespace.clone()).or_default() += 1;
         }
         // An equal share of 200 is 10.
-        assert_eq!(served.len(), 20);
-        assert!(served.values().all(|count| (9..=12).contains(count)), "{served:?}");
+        assert_eq!(shares.len(), 20);
+        assert!(shares.values().all(|count| (9..=12).contains(count)), "{shares:?}");
         operator.end().await;
     });
 }
@@ -74,12 +98,10 @@ fn waiting_for_a_slot_asks_the_api_server_nothing() {
         let before = server.state().requests;
         assert!((1..=8).contains(&launched), "{launched}");
         sleep(Duration::from_mins(10)).await;
-        let state = server.state();
-        assert_eq!(state.posts.len(), launched);
+        assert_eq!(server.state().posts.len(), launched);
         // Six watches are opened again each minute or so, and the Lease is renewed every five seconds.
-        let asked = state.requests - before;
+        let asked = server.state().requests - before;
         assert!(asked < 60 + 120 + 30, "{asked} requests in ten minutes");
-        drop(state);
         operator.end().await;
     });
 }

@@ -1,5 +1,6 @@
 //! The API server is away, restarted, compacted, or has another idea of the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -18,14 +19,36 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
         databases(&server, "shop", 5);
         server.all_created("shop", SOON).await;
         let away = tokio::spawn({
-            let server = server.clone();
-            async move { server.go_away(Duration::from_mins(1)).await }
+            let server = Arc::clone(&server);
+            async move { server.go_away(Duration::from_mins(1), false).await }
         });
         sleep(Duration::from_secs(30)).await;
         server.database("shop", "meanwhile", &json!({}));
         assert_eq!(operator.health.pulse.complaint(), None, "a restart would not bring it back");
         away.await.unwrap();
         server.all_created("shop", Duration::from_secs(40)).await;
+        operator.end().await;
+    });
+}
+
+#[test]
+fn a_watch_that_hears_nothing_while_others_do_is_complained_of_until_it_hears_again() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        databases(&server, "shop", 2);
+        server.all_created("shop", SOON).await;
+        sleep(Duration::from_mins(20)).await;
+        assert_eq!(operator.health.pulse.complaint(), None, "nothing changes, and all are alive");
+        server.state().silent.insert("jobs");
+        sleep(Duration::from_mins(8)).await;
+        let complaint = operator.health.pulse.complaint().unwrap();
+        assert!(complaint.starts_with("the watch of Jobs has heard nothing for "), "{complaint}");
+        server.state().silent.clear();
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(operator.health.pulse.complaint(), None);
+        server.database("shop", "late", &json!({}));
+        server.all_created("shop", SOON).await;
         operator.end().await;
     });
 }
@@ -40,15 +63,14 @@ fn a_restart_and_a_compaction_lose_nothing_even_with_more_than_a_page() {
             databases(&server, "shop", 120);
             server.all_created("shop", Duration::from_mins(5)).await;
             let away = tokio::spawn({
-                let server = server.clone();
-                async move { server.go_away(Duration::from_secs(5)).await }
+                let server = Arc::clone(&server);
+                async move { server.go_away(Duration::from_secs(5), true).await }
             });
             sleep(Duration::from_secs(1)).await;
             databases(&server, "other", 60);
             for index in 0..120 {
                 server.delete(&("databases", "shop".to_owned(), format!("db-{index}")));
             }
-            server.compact();
             away.await.unwrap();
             server.all_created("other", Duration::from_mins(5)).await;
             let gone = server.until(Duration::from_mins(5), |state| state.posts_in("shop") == 240).await;

@@ -1,6 +1,6 @@
 //! Two operators on one API server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,13 +28,28 @@ fn two_operators_that_both_act_launch_each_job_once() {
         sleep(Duration::from_secs(20)).await;
         databases(&server, "shop", 40);
         server.all_created("shop", Duration::from_mins(2)).await;
-        let state = server.state();
-        let names: BTreeSet<_> = state.posts.iter().map(|post| &post.name).collect();
-        assert_eq!((names.len(), state.posts.len()), (40, 40));
-        assert!(state.answers.get(&409).is_some_and(|count| *count > 0), "both acted: {:?}", state.answers);
-        drop(state);
+        let names: BTreeSet<_> = server.state().posts.iter().map(|post| post.name.clone()).collect();
+        assert_eq!((names.len(), server.state().posts.len()), (40, 40));
+        let taken = server.state().answers.get(&409).copied().unwrap_or_default();
+        assert!(taken > 0, "both acted: {:?}", server.state().answers);
         one.end().await;
         other.end().await;
+    });
+}
+
+#[test]
+fn a_standby_asks_for_nothing_that_the_leader_does() {
+    in_paused_time(async {
+        let server = served();
+        let leader = Operator::start(&server, "op-1", &[]);
+        sleep(Duration::from_secs(5)).await;
+        let standby = Operator::start(&server, "op-2", &[]);
+        sleep(Duration::from_secs(20)).await;
+        databases(&server, "shop", 40);
+        server.all_created("shop", Duration::from_mins(2)).await;
+        assert_eq!(server.state().answers, BTreeMap::from([(201, 40)]));
+        leader.end().await;
+        standby.end().await;
     });
 }
 

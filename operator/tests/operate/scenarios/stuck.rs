@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::Operation;
+use db_operator::job_name::{JobName, Series};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -73,17 +75,43 @@ fn a_namespace_ends_even_if_its_image_cannot_be_pulled() {
 }
 
 #[test]
-fn a_namespace_that_is_not_served_is_told_so_and_holds_up_nobody_else() {
+fn a_namespace_that_takes_no_jobs_is_told_why_and_holds_up_nobody_else() {
+    let not_served =
+        (403, "jobs.batch is forbidden: cannot create resource \"jobs\" in the namespace \"shop\"");
+    let by_quota = (403, "jobs.batch is forbidden: exceeded quota: few-jobs");
+    let invalid = (422, "Job.batch is invalid: spec.template.spec: a webhook says no");
+    for (refused, reason) in
+        [(not_served, "NamespaceNotServed"), (by_quota, "JobRefused"), (invalid, "JobRefused")]
+    {
+        in_paused_time(async {
+            let server = served();
+            server.state().refused.insert("shop", refused);
+            databases(&server, "shop", 50);
+            let operator = start(&server);
+            assert!(is_told(&server, reason, "db-0").await, "{refused:?}: {:?}", server.state().events);
+            databases(&server, "other", 10);
+            server.all_created("other", SOON).await;
+            server.state().refused.clear();
+            server.all_created("shop", Duration::from_mins(4)).await;
+            operator.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_name_that_somebody_has_taken_is_told_and_ours_is_launched_when_it_is_free() {
     in_paused_time(async {
         let server = served();
-        server.state().unserved.insert("shop".to_owned());
-        databases(&server, "shop", 50);
+        let key = server.database("shop", "orders", &json!({}));
+        let uid = server.state().store.get(&key).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        let name = JobName { operation: Operation::Create, series: Series::Generation(1), attempt: 1 };
+        let name = name.with_uid(&uid);
+        server.create("jobs", json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {}}));
+        // Nothing else waits, and nothing else happens.
         let operator = start(&server);
-        assert!(is_told(&server, "NamespaceNotServed", "db-0").await, "{:?}", server.state().events);
-        databases(&server, "other", 10);
-        server.all_created("other", SOON).await;
-        server.state().unserved.clear();
-        server.all_created("shop", Duration::from_mins(4)).await;
+        assert!(is_told(&server, "JobNameTaken", "orders").await, "{:?}", server.state().events);
+        server.delete(&("jobs", "shop".to_owned(), name));
+        server.all_created("shop", Duration::from_mins(1)).await;
         operator.end().await;
     });
 }

@@ -38,7 +38,7 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, count: usize, tabl
     println!("==> {who}: the same while the operator lists all again");
     proxy.cut();
     for generation in 2..2 + REWRITES {
-        plane.store(created(0..count, generation)).await?;
+        plane.etcd.store(created(0..count, generation)).await?;
     }
     proxy.mend();
     let in_relist = create_all(plane, &player, "relist").await?;

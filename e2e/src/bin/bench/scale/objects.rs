@@ -6,7 +6,7 @@ use anyhow::Result;
 use api::Database;
 use serde_json::{Value, json};
 
-use super::plane::namespace;
+use super::plane::{NAMESPACES, namespace};
 
 /// How many servers they are on.
 const SERVERS: usize = 50;
@@ -45,8 +45,10 @@ pub(crate) fn created(numbers: Range<usize>, generation: i64) -> impl Iterator<I
 
 /// Databases that nobody has looked at yet, with their places in etcd.
 pub(crate) fn unseen(numbers: Range<usize>) -> impl Iterator<Item = (String, Value)> {
-    // Half of them are in one namespace.
-    let home = |number: usize| namespace(if number.is_multiple_of(2) { 0 } else { number });
+    // Half of them are in one namespace, and the others in all others.
+    let home = |number: usize| {
+        if number.is_multiple_of(2) { namespace(0) } else { namespace(1 + number / 2 % (NAMESPACES - 1)) }
+    };
     numbers.map(move |number| stored(number, &home(number), 1, &[], &Value::Null))
 }
 
@@ -82,4 +84,23 @@ pub(crate) fn new(number: usize, name: &str) -> Result<Database> {
     let mut database = Database::new(name, serde_json::from_value(spec(number))?);
     database.metadata.namespace = Some(namespace(number));
     Ok(database)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn half_of_those_that_wait_are_in_one_namespace_and_none_of_the_others_is_left_out() {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, object) in unseen(0..10_000) {
+            *counts.entry(object["metadata"]["namespace"].to_string()).or_default() += 1;
+        }
+        assert_eq!(counts.len(), NAMESPACES);
+        let (few, many): (Vec<_>, Vec<_>) = counts.into_values().partition(|count| *count < 1_000);
+        assert_eq!(many, [5_000]);
+        assert!(few.iter().all(|count| (263..=264).contains(count)), "{few:?}");
+    }
 }

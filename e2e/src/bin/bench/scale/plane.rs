@@ -6,11 +6,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::ByteString;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+
+use super::etcd::Etcd;
 
 /// The namespace of the operator.
 pub(crate) const OPERATOR_NAMESPACE: &str = "db-operator";
@@ -21,17 +22,15 @@ pub(crate) const NAMESPACES: usize = 20;
 /// How long a part may take to come up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Objects that etcd takes at once.
-const BATCH: usize = 50;
-
 /// The control plane. It ends with this value.
 pub(crate) struct Plane {
     /// A client with all rights.
     pub(crate) client: Client,
     /// Where the API server listens on loopback.
     pub(crate) port: u16,
+    /// Where its objects are.
+    pub(crate) etcd: Etcd,
     folder: PathBuf,
-    etcd: Client,
     _processes: Vec<Child>,
 }
 
@@ -90,8 +89,8 @@ impl Plane {
         let authority = folder.join("certificates/apiserver.crt");
         wait_for("the API server's certificate", || authority.exists()).await?;
         let client = connect(&folder, port).await?;
-        let etcd_client = Client::try_from(Config::new(etcd_address.parse()?))?;
-        let plane = Self { client, port, folder, etcd: etcd_client, _processes: vec![etcd, api_server] };
+        let plane =
+            Self { client, port, folder, etcd: Etcd::at(&etcd_address)?, _processes: vec![etcd, api_server] };
         plane.prepare().await?;
         Ok(plane)
     }
@@ -171,34 +170,6 @@ impl Plane {
         Ok(())
     }
 
-    /// Writes objects into etcd as the API server would store them.
-    pub(crate) async fn store(&self, objects: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
-        let mut objects = objects.into_iter().peekable();
-        while objects.peek().is_some() {
-            let batch = objects.by_ref().take(BATCH).map(|(key, object)| {
-                json!({"requestPut": {"key": bytes(&key), "value": bytes(&object.to_string())}})
-            });
-            self.ask_etcd("/v3/kv/txn", &json!({"success": batch.collect::<Vec<_>>()})).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes every object under a prefix.
-    pub(crate) async fn remove(&self, prefix: &str) -> Result<()> {
-        let mut end = prefix.as_bytes().to_vec();
-        if let Some(last) = end.last_mut() {
-            *last += 1;
-        }
-        let range = json!({"key": bytes(prefix), "range_end": ByteString(end)});
-        self.ask_etcd("/v3/kv/deleterange", &range).await?;
-        Ok(())
-    }
-
-    async fn ask_etcd(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = http::Request::post(path).body(body.to_string().into_bytes())?;
-        self.etcd.request(request).await.with_context(|| format!("etcd refuses {path}"))
-    }
-
     async fn prepare(&self) -> Result<()> {
         let begun = Instant::now();
         while self.client.apiserver_version().await.is_err()
@@ -256,10 +227,6 @@ impl Drop for Plane {
         // What is left there is of no use to anybody.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-fn bytes(text: &str) -> ByteString {
-    ByteString(text.as_bytes().to_vec())
 }
 
 fn log(folder: &Path, name: &str) -> Result<Stdio> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use api::Database;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::Job;
@@ -32,6 +32,8 @@ struct Launched {
 struct Seen {
     first: HashMap<String, Instant>,
     held: VecDeque<Launched>,
+    /// Why a Job could not be made one that runs.
+    trouble: Option<String>,
 }
 
 /// The player.
@@ -44,7 +46,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// Begins to watch. If it `holds`, Jobs stay as they are until [`finish_next`](Self::finish_next).
+    /// Begins to watch. If it `holds`, each Job runs until [`finish_next`](Self::finish_next).
     pub(crate) async fn begin(client: &Client, holds: bool) -> Result<Self> {
         let jobs: Api<Job> = Api::all(client.clone());
         let of_ours = "app.kubernetes.io/managed-by=db-operator";
@@ -69,21 +71,28 @@ impl Player {
                     let Some(uid) = job.labels().get(api::UID_LABEL).cloned() else { continue };
                     let launched =
                         Launched { namespace: job.namespace().unwrap_or_default(), job: job.name_any() };
-                    {
-                        let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                        seen.first.entry(uid).or_insert_with(Instant::now);
-                        if holds {
-                            seen.held.push_back(launched.clone());
-                        }
-                    }
+                    noted
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .first
+                        .entry(uid)
+                        .or_insert_with(Instant::now);
                     notify.notify_waiters();
-                    if !holds {
-                        let (client, hands) = (client_.clone(), Arc::clone(&for_task));
-                        tokio::spawn(async move {
-                            let _hand = hands.acquire_owned().await;
+                    let (client, hands) = (client_.clone(), Arc::clone(&for_task));
+                    let noted = Arc::clone(&noted);
+                    tokio::spawn(async move {
+                        let _hand = hands.acquire_owned().await;
+                        if !holds {
                             let _ = finish(&client, &job).await;
-                        });
-                    }
+                            return;
+                        }
+                        let run = run(&client, &launched).await;
+                        let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                        seen.held.push_back(launched);
+                        if let Err(error) = run {
+                            seen.trouble = Some(format!("{error:#}"));
+                        }
+                    });
                 }
             }
         });
@@ -109,9 +118,27 @@ impl Player {
         self.lock().held.len()
     }
 
+    /// Waits until that many Jobs are held and run.
+    pub(crate) async fn holds(&self, count: usize) -> Result<()> {
+        let begun = Instant::now();
+        while self.held() < count {
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{} of {count} Jobs were seen within {PATIENCE:?}",
+                self.held()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// Finishes the Job that was held for the longest. Answers its namespace, or none if none is held.
     pub(crate) async fn finish_next(&self) -> Result<Option<String>> {
-        let next = self.lock().held.pop_front();
+        let (next, trouble) = {
+            let mut seen = self.lock();
+            (seen.held.pop_front(), seen.trouble.clone())
+        };
+        ensure!(trouble.is_none(), "a Job does not run: {}", trouble.unwrap_or_default());
         let Some(launched) = next else { return Ok(None) };
         let _hand = self.hands.acquire().await?;
         let job: Api<Job> = Api::namespaced(self.client.clone(), &launched.namespace);
@@ -128,6 +155,14 @@ impl Drop for Player {
     fn drop(&mut self) {
         self.watch.abort();
     }
+}
+
+/// Writes what the Job controller would have written when the pod is ready: it holds a slot for as long as it runs.
+async fn run(client: &Client, launched: &Launched) -> Result<()> {
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &launched.namespace);
+    let runs = json!({"status": {"active": 1, "ready": 1, "startTime": format!("{:.0}", Timestamp::now())}});
+    jobs.patch_status(&launched.job, &PatchParams::default(), &Patch::Merge(runs)).await?;
+    Ok(())
 }
 
 /// Writes what a run would have written, and removes the Job.

@@ -6,16 +6,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::{Child, Command};
 
+use super::cage::Cage;
+use super::defaults::Defaults;
 use super::plane::{OPERATOR_NAMESPACE, Plane, free_port};
 
 /// How long it may take until it is ready.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Enters control groups, the files of which come before `--`, and becomes the program that comes after.
+const ENTER: &str = r#"while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@""#;
 
 /// A binary to measure.
 #[derive(Clone, Debug)]
 pub(crate) struct Binary {
     pub(crate) name: &'static str,
     pub(crate) path: PathBuf,
+    pub(crate) defaults: Defaults,
+    /// Whether the limits of these defaults are in force.
+    pub(crate) limited: bool,
 }
 
 /// Who is measured, and with which rights.
@@ -28,6 +36,8 @@ pub(crate) struct Subject {
 /// An operator that runs.
 pub(crate) struct Operator {
     child: Child,
+    /// After the process, for it goes in this order.
+    cage: Option<Cage>,
     port: u16,
     started: Instant,
 }
@@ -36,28 +46,35 @@ impl Operator {
     /// Starts it as the pod `name`.
     pub(crate) fn start(binary: &Binary, plane: &Plane, kubeconfig: &Path, name: &str) -> Result<Self> {
         let port = free_port()?;
-        let child = Command::new(&binary.path)
+        let cage = binary.limited.then(|| Cage::make(name, &binary.defaults)).transpose()?;
+        let child = Command::new("sh")
+            .args(["-c", ENTER, "sh"])
+            .args(cage.iter().flat_map(Cage::doors))
+            .arg("--")
+            .arg(&binary.path)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
             .env("POD_NAME", name)
             .env("CLUSTER_ID", "scale")
             // That of the chart as it is rendered.
             .env("RELEASE_IMAGE", "ghcr.io/isotoma/db-operator")
-            .env("RESYNC_INTERVAL", "24h")
+            .env("RESYNC_INTERVAL", &binary.defaults.resync)
             .env("LISTEN", format!("127.0.0.1:{port}"))
             .stdout(plane.log(name)?)
             .stderr(plane.log(name)?)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot run {}", binary.path.display()))?;
-        Ok(Self { child, port, started: Instant::now() })
+        Ok(Self { child, cage, port, started: Instant::now() })
     }
 
     /// Waits until it is ready. Answers how long that took.
     pub(crate) async fn ready(&mut self) -> Result<f64> {
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("the operator has ended: {status}");
+                let too_small = self.cage.as_ref().is_some_and(Cage::was_too_small);
+                let why = if too_small { ", for it passed the chart's memory limit" } else { "" };
+                bail!("the operator has ended: {status}{why}");
             }
             if self.get("/readyz").await.is_some() {
                 return Ok(self.started.elapsed().as_secs_f64());

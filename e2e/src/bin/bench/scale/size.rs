@@ -16,8 +16,8 @@ const REST: Duration = Duration::from_secs(30);
 pub(crate) async fn measure(plane: &Plane, subject: &Subject, count: usize, table: &mut Table) -> Result<()> {
     let who = subject.binary.name;
     println!("==> {who}: {count} Databases that are Created");
-    plane.remove(PREFIX).await?;
-    plane.store(created(0..count, 1)).await?;
+    plane.etcd.remove(PREFIX).await?;
+    plane.etcd.store(created(0..count, 1)).await?;
     plane.settled(count).await?;
     let mut operator = Operator::start(&subject.binary, plane, &subject.kubeconfig, &format!("{who}-size"))?;
     let ready = operator.ready().await?;

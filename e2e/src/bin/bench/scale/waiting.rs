@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::objects::{PREFIX, unseen};
 use super::plane::{NAMESPACES, Plane};
@@ -24,9 +24,9 @@ const OVER: Duration = Duration::from_secs(30);
 pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table) -> Result<()> {
     let who = subject.binary.name;
     println!("==> {who}: {COUNT} new Databases wait for slots");
-    plane.remove(PREFIX).await?;
-    plane.remove("/registry/jobs/").await?;
-    plane.store(unseen(0..COUNT)).await?;
+    plane.etcd.remove(PREFIX).await?;
+    plane.etcd.remove("/registry/jobs/").await?;
+    plane.etcd.store(unseen(0..COUNT)).await?;
     plane.settled(COUNT).await?;
     let player = Player::begin(&plane.client, true).await?;
     let mut operator =
@@ -45,14 +45,15 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table)
     println!("==> {who}: {SERVED} of them are served");
     let mut served: BTreeMap<String, usize> = BTreeMap::new();
     let before = operator.cpu()?;
-    for _ in 0..SERVED {
-        match player.finish_next().await? {
-            Some(namespace) => *served.entry(namespace).or_default() += 1,
-            None => tokio::time::sleep(Duration::from_millis(20)).await,
+    let mut total = 0;
+    while total < SERVED {
+        player.holds(1).await.with_context(|| format!("after {total} were served"))?;
+        if let Some(namespace) = player.finish_next().await? {
+            *served.entry(namespace).or_default() += 1;
+            total += 1;
         }
     }
     let cpu = operator.cpu()? - before;
-    let total: usize = served.values().sum();
     let most = served.values().max().copied().unwrap_or_default();
     let least =
         if served.len() == NAMESPACES { served.values().min().copied().unwrap_or_default() } else { 0 };
@@ -65,6 +66,6 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table)
     table.figure(&what("20 namespaces are served"), &shares, "goal 1 / 1.2 to 1.2");
     table.figure(&what("CPU of the operator for each that is served"), &format!("{:.2} ms", per * 1e3), "");
     operator.end().await?;
-    plane.remove(PREFIX).await?;
-    plane.remove("/registry/jobs/").await
+    plane.etcd.remove(PREFIX).await?;
+    plane.etcd.remove("/registry/jobs/").await
 }
