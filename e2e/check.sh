@@ -21,6 +21,12 @@ cargo_deny() {
   "$root/bin/cargo-deny" --log-level error check bans licenses sources
 }
 
+# A mutant that does not apply any more shows nothing, and make mutants takes minutes to say so.
+mutants_apply() {
+  local patch
+  for patch in e2e/mutants/*.patch; do git apply --check "$patch" || return; done
+}
+
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
 "$here/prepare.sh"
@@ -33,6 +39,7 @@ step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-
 step "generated files" e2e/generate.sh check
 step "dependencies: bans, licences, sources" cargo_deny
 step "no circles of imports" cargo test --quiet -p db-operator --test circles
+step "mutants apply" mutants_apply
 step "shell scripts" shell_scripts
 step "charts" charts/test.sh
 say "all checks passed"
