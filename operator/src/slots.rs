@@ -16,7 +16,7 @@ pub struct Limits {
 }
 
 /// How many Jobs of one namespace and image may be there that do not run: enough that a slow image does not hold up
-/// those behind, and few enough that the caps hold when it comes.
+/// those behind, and few enough that the caps of the namespace hold when it comes.
 pub const MOST_STARTING: u32 = 4;
 
 /// Where a Job counts.
