@@ -19,7 +19,7 @@ mod sizes;
 mod table;
 mod workload;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use e2e::{Context, close_namespace, open_namespace};
 
 use self::table::Table;
@@ -38,17 +38,29 @@ async fn main() -> Result<()> {
     let parts =
         PARTS.into_iter().filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part));
     for part in parts {
-        // It has a control plane of its own.
-        if part == "scale" {
-            println!("\n{part}\n{}", scale::measure().await?);
-            continue;
-        }
-        let context = open_namespace(&format!("bench_{part}")).await?;
-        let table = measure(part, &context).await;
-        close_namespace(&context).await?;
-        println!("\n{part}\n{}", table?);
+        // It has a control plane of its own, whose processes end with what holds them.
+        let table = if part == "scale" {
+            unless_interrupted(scale::measure()).await?
+        } else {
+            let context = open_namespace(&format!("bench_{part}")).await?;
+            let table = unless_interrupted(measure(part, &context)).await;
+            close_namespace(&context).await?;
+            table?
+        };
+        println!("\n{part}\n{table}");
     }
     Ok(())
+}
+
+/// Measures until Ctrl-C, and then cleans up all the same.
+async fn unless_interrupted(measuring: impl Future<Output = Result<Table>>) -> Result<Table> {
+    tokio::select! {
+        table = measuring => table,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            bail!("interrupted")
+        }
+    }
 }
 
 async fn measure(part: &str, context: &Context) -> Result<Table> {

@@ -20,6 +20,21 @@ const SERVED: usize = 1_000;
 /// How long its CPU is counted.
 const OVER: Duration = Duration::from_secs(30);
 
+/// How long it may take until all Jobs run that may.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Until those that may be launched are.
+async fn settle(player: &Player) {
+    let mut held = 0;
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        if player.held() == held && held > 0 {
+            return;
+        }
+        held = player.held();
+    }
+}
+
 /// Measures both.
 pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table) -> Result<()> {
     let who = subject.binary.name;
@@ -32,15 +47,9 @@ pub(crate) async fn measure(plane: &Plane, subject: &Subject, table: &mut Table)
     let mut operator =
         Operator::start(&subject.binary, plane, &subject.kubeconfig, &format!("{who}-waiting"))?;
     operator.ready().await?;
-    // Until those that may be launched are.
-    let mut held = 0;
-    loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        if player.held() == held && held > 0 {
-            break;
-        }
-        held = player.held();
-    }
+    let settled = tokio::time::timeout(PATIENCE, settle(&player)).await;
+    settled
+        .with_context(|| format!("{} Jobs in {PATIENCE:?}, and not yet all that may run", player.held()))?;
     let share = operator.share_of_a_core(OVER).await?;
     println!("==> {who}: {SERVED} of them are served");
     let mut served: BTreeMap<String, usize> = BTreeMap::new();
