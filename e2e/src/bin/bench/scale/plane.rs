@@ -119,6 +119,7 @@ impl Plane {
                 "helm",
                 &[
                     "template",
+                    "--skip-tests",
                     "db-operator",
                     "charts/db-operator",
                     "--include-crds",
