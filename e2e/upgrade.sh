@@ -156,7 +156,13 @@ begin_again() { database again | in_namespace apply --filename - && in_namespace
 has_final_backup() {
   [[ $(in_namespace get backups --selector "db.isotoma.com/uid=$1" --output 'jsonpath={.items[*].status.phase}') == Completed ]]
 }
-is_gone() { in_namespace wait --for=delete "database/$1" --timeout=90s; }
+is_gone() {
+  in_namespace wait --for=delete "database/$1" --timeout=90s && return
+  in_namespace get database "$1" --output yaml
+  in_namespace get jobs,events --output wide
+  in_namespace logs --selector "db.isotoma.com/database=$1" --tail=20 --prefix
+  return 1
+}
 
 main() {
   local silent_login said_login silent_name said_name leaving_name saved_login saved_name saved_uid saved_rows backup
