@@ -180,7 +180,7 @@ main() {
   leaving_name=$(field leaving .status.database)
   begin_to_leave >/dev/null
 
-  "$here/release.sh"
+  KEEP_RELEASES=yes "$here/release.sh"
   check "a Database of before is Ready after the upgrade" is_ready silent
   check "and so is one that has backups" is_ready saved
   in_namespace apply --filename "$work/admin.json" >/dev/null

@@ -116,9 +116,11 @@ explain_release() {
   fail "the release does not become ready"
 }
 
-# Every build has a tag of its own; without this the cache would fill with them.
+# Every build has a tag of its own; without this the cache would fill with them. KEEP_RELEASES=yes leaves them, as a
+# registry does: pods of Jobs of before may be yet to come.
 forget_old_releases() {
   local image name containerfile binary tag archive reference
+  [[ ${KEEP_RELEASES:-} != yes ]] || return 0
   for image in "${our_images[@]}"; do
     read -r name containerfile binary <<<"$image"
     tag=$(release_tag "$containerfile" "$binary")
