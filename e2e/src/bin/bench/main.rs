@@ -40,10 +40,10 @@ async fn main() -> Result<()> {
     for part in parts {
         // It has a control plane of its own, whose processes end with what holds them.
         let table = if part == "scale" {
-            unless_interrupted(scale::measure()).await?
+            unless_interrupted(Box::pin(scale::measure())).await?
         } else {
             let context = open_namespace(&format!("bench_{part}")).await?;
-            let table = unless_interrupted(measure(part, &context)).await;
+            let table = unless_interrupted(Box::pin(measure(part, &context))).await;
             close_namespace(&context).await?;
             table?
         };
