@@ -124,26 +124,29 @@ pub(crate) fn start(server: &Arc<Server>, job: &Value) {
 
 async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pods) -> Exit {
     sleep(pods.work).await;
-    let on;
     let uid = job.pointer("/metadata/labels/db.isotoma.com~1uid").and_then(Value::as_str).unwrap_or_default();
-    let lock = {
+    let (on, lock) = {
         let mut state = server.state();
-        let host =
-            state.store.with_uid("databases", uid).map(|(_, it)| it["spec"]["connect"]["host"].to_string());
-        on = host.unwrap_or_default();
+        let database = state.store.with_uid("databases", uid);
+        // A Job of an object that is gone holds no slot, for anybody could forge one; its run finds nothing to do.
+        let on = database.map(|(_, it)| it["spec"]["connect"]["host"].to_string());
         let cluster = &mut state.cluster;
-        let here = cluster.at_work.entry(on.clone()).or_default();
-        *here += 1;
-        cluster.most_on_one_server = cluster.most_on_one_server.max(*here);
-        cluster.most_at_work = cluster.most_at_work.max(cluster.at_work.values().sum());
-        Arc::clone(cluster.locks.entry(uid.to_owned()).or_default())
+        if let Some(on) = &on {
+            let here = cluster.at_work.entry(on.clone()).or_default();
+            *here += 1;
+            cluster.most_on_one_server = cluster.most_on_one_server.max(*here);
+            cluster.most_at_work = cluster.most_at_work.max(cluster.at_work.values().sum());
+        }
+        (on, Arc::clone(cluster.locks.entry(uid.to_owned()).or_default()))
     };
     let exit = {
         let _alone = lock.lock().await;
         let mut run = Run { server, job, chance, pods, uid };
         driver::drive(&mut run).await
     };
-    if let Some(here) = server.state().cluster.at_work.get_mut(&on) {
+    if let Some(on) = on
+        && let Some(here) = server.state().cluster.at_work.get_mut(&on)
+    {
         *here -= 1;
     }
     exit
