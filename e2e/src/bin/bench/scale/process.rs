@@ -86,7 +86,8 @@ impl Operator {
 
     /// Whether it holds the Lease.
     pub(crate) async fn leads(&self) -> bool {
-        self.get("/metrics").await.is_some_and(|text| text.contains("db_operator_leader 1"))
+        // Not anywhere in the text: what the metric is about begins with the same words.
+        self.get("/metrics").await.is_some_and(|text| text.lines().any(|line| line == "db_operator_leader 1"))
     }
 
     /// Resident memory now, and the most that it ever was, in MiB.
