@@ -85,6 +85,8 @@ pub struct Controller {
     slots: Slots,
     /// Whose Jobs have changed since `slots` counted them.
     uncounted: BTreeSet<Uid>,
+    /// Whether everything that there was at the start was looked at once.
+    has_looked_at_all: bool,
     waiting: Waiting,
     refusals: Refusals,
     standing: Standing,
@@ -138,6 +140,7 @@ impl Controller {
             queue: Queue::default(),
             slots: Slots::default(),
             uncounted: BTreeSet::new(),
+            has_looked_at_all: false,
             waiting: Waiting::default(),
             refusals,
             standing: Standing::default(),
@@ -210,7 +213,11 @@ impl Controller {
             self.parts.health.metrics.reconcile_seconds.observe(begun.elapsed().as_secs_f64());
             looks += 1;
         }
-        self.launch_what_is_due(now);
+        // Whose turn it is, only those know who wait. Else whoever is looked at first after a start takes all slots.
+        self.has_looked_at_all |= looks < LOOKS;
+        if self.has_looked_at_all {
+            self.launch_what_is_due(now);
+        }
         self.speak(now);
         match self.measure_at {
             Some(at) if at <= now.moment => {

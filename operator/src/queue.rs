@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_is_set_anew_and_forgotten_with_its_object() {
+    fn a_timer_is_set_again_and_forgotten_with_its_object() {
         let at = |second| Moment::after_start(Duration::from_secs(second));
         let mut queue = Queue::default();
         queue.look_at(&uid("a"), Some(at(1)));
