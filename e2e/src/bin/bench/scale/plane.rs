@@ -171,6 +171,25 @@ impl Plane {
         Ok(())
     }
 
+    /// Waits until the API server shows everybody the last change that was made before this.
+    pub(crate) async fn has_caught_up(&self) -> Result<()> {
+        let version = |cached: &'static str| async move {
+            let path = format!("/apis/db.isotoma.com/v1alpha1/databases?limit=1{cached}");
+            let list: Value = self.client.request(http::Request::get(path).body(Vec::new())?).await?;
+            let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+            Ok::<u64, anyhow::Error>(version.context("a list without a version")?.parse()?)
+        };
+        let (begun, last) = (Instant::now(), version("").await?);
+        while version("&resourceVersion=0").await? < last {
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "the API server does not show version {last} after {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
     async fn prepare(&self) -> Result<()> {
         let begun = Instant::now();
         while self.client.apiserver_version().await.is_err()

@@ -174,15 +174,17 @@ async fn finish(client: &Client, job: &Job) -> Result<()> {
         variables.and_then(|spec| spec.containers.first()?.env.as_ref()).context("no environment")?;
     let database = variables.iter().find(|variable| variable.name == "DB_OPERATOR_DATABASE");
     let database = database.and_then(|variable| variable.value.as_ref()).context("no Database")?;
+    let generation = job.labels().get("db.isotoma.com/generation").context("no generation")?;
+    let generation: i64 = generation.parse()?;
     let now = format!("{:.0}", Timestamp::now());
     let guard = Patch::Merge(json!({"metadata": {"finalizers": ["db.isotoma.com/database"]}}));
     databases.patch(database, &PatchParams::default(), &guard).await?;
     let status = Patch::Merge(json!({"status": {
-        "phase": "Created", "observedGeneration": 1, "createdAt": now, "verifiedAt": now,
+        "phase": "Created", "observedGeneration": generation, "createdAt": now, "verifiedAt": now,
         "server": "server.example.com:5432", "database": "scale", "binding": {"name": database},
         "lastCompletedJob": name,
         "conditions": [{"type": "Ready", "status": "True", "reason": "Created", "message": "played",
-                        "observedGeneration": 1, "lastTransitionTime": now}],
+                        "observedGeneration": generation, "lastTransitionTime": now}],
     }}));
     databases.patch_status(database, &PatchParams::default(), &status).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
