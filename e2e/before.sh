@@ -15,17 +15,23 @@ as_before() {
     source "$1/e2e/cluster/release.sh"; source "$checkout/.cluster/env.sh"; shift; "$@"' as_before "$before_tree/source" "$@"
 }
 
-# before_source: its sources, in $before_tree/source.
+# before_is_had: its sources are here, or in this clone. To be asked before anything that takes minutes.
+before_is_had() {
+  # A file in it, for the folder alone says nothing: it may have been made for something else.
+  [[ ! -f $before_tree/source/Cargo.toml ]] || return 0
+  # shellcheck disable=SC2154 # lib.sh sets it
+  git -C "$checkout" cat-file -e "$before^{commit}" 2>/dev/null ||
+    fail "commit $before is not in this clone, and the upgrade starts from it: git fetch --unshallow"
+}
+
+# before_source: its sources, in $before_tree/source: all of them or none. Errexit may be off here.
 before_source() {
-  [[ ! -d $before_tree/source ]] || return 0
-  # shellcheck disable=SC2154
-  git -C "$checkout" cat-file -e "$before^{commit}" 2>/dev/null || {
-    fail "commit $before is not in this clone: git fetch --unshallow"
-    return
-  }
-  rm -rf "$before_tree/source.new" && mkdir -p "$before_tree/source.new"
-  git -C "$checkout" archive "$before" | tar -x -C "$before_tree/source.new"
-  mv "$before_tree/source.new" "$before_tree/source"
+  [[ ! -f $before_tree/source/Cargo.toml ]] || return 0
+  before_is_had &&
+    rm -rf "$before_tree/source" "$before_tree/source.new" &&
+    mkdir -p "$before_tree/source.new" &&
+    git -C "$checkout" archive "$before" | tar -x -C "$before_tree/source.new" &&
+    mv "$before_tree/source.new" "$before_tree/source"
 }
 
 # before_program PACKAGE…: its programs, in $before_programs. What they were built from is not kept.

@@ -6,6 +6,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib.sh"
 # shellcheck source=e2e/cluster/programs.sh
 source "$here/programs.sh"
+# shellcheck source=e2e/before.sh
+source "$checkout/e2e/before.sh"
 set +e
 cd "$checkout" || exit 1
 
@@ -80,6 +82,7 @@ store_server() {
 }
 
 # Before the first test, and not after minutes of them.
+before_is_had || exit 1
 "$here/prepare.sh" || exit 1
 if [[ ${CLUSTER:-} == current ]]; then
   ensure_sets versitygw || exit 1
