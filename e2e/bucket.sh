@@ -19,3 +19,10 @@ put_access_key() {
     jq '{apiVersion, kind, metadata: {name: "bucket"}, data: {id: .data.username, key: .data.password}}' |
     kubectl -n "$1" apply -f - >/dev/null
 }
+
+# s3_target BUCKET: what `backupTo.s3` is for such a bucket, as YAML on one line.
+s3_target() {
+  printf '{region: eu-west-1, bucket: %s, prefix: backups/, endpoint: "http://s3.servers.svc.cluster.local:7070", ' "$1"
+  printf 'credentials: {accessKeyId: {valueFrom: {secretKeyRef: {name: bucket, key: id}}}, '
+  printf 'secretAccessKey: {valueFrom: {secretKeyRef: {name: bucket, key: key}}}}}'
+}

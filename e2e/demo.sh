@@ -136,19 +136,8 @@ uid=$(kubectl -n "$namespace" get database "$name" -o jsonpath='{.metadata.uid}'
 tell "the platform's object store is another one than the example's: the developer names it, with an access key"
 put_access_key "$namespace"
 make_bucket my-backup-bucket
-kubectl -n "$namespace" patch database "$name" --type=merge --patch-file=/dev/stdin <<'YAML'
-spec:
-  backupTo:
-    S3: null
-    s3:
-      region: eu-west-1
-      bucket: my-backup-bucket
-      prefix: backups/
-      endpoint: http://s3.servers.svc.cluster.local:7070
-      credentials:
-        accessKeyId: {valueFrom: {secretKeyRef: {name: bucket, key: id}}}
-        secretAccessKey: {valueFrom: {secretKeyRef: {name: bucket, key: key}}}
-YAML
+kubectl -n "$namespace" patch database "$name" --type=merge --patch-file=/dev/stdin \
+  <<<"spec: {backupTo: {S3: null, s3: $(s3_target my-backup-bucket)}}"
 
 tell "the developer asks for a backup"
 kubectl -n "$namespace" apply -f - <<YAML

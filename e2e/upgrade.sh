@@ -2,7 +2,8 @@
 # What the Databases of an older chart see when the chart of this checkout takes over.
 #
 # Installs the chart of a commit of before with the images built from it, makes Databases and a Backup, upgrades, and
-# looks at everything that their owners see. Leaves the new release installed. Ends with `N passed, N failed`.
+# looks at everything that their owners see. Leaves the new release installed, also when it fails half-way. Ends with
+# `N passed, N failed`.
 set -euo pipefail
 
 # shellcheck source=e2e/cluster/programs.sh
@@ -17,6 +18,7 @@ source "$checkout/.cluster/env.sh"
 
 namespace=e2e-upgrade
 passed=0 failed=0
+ours_is_away= # yes while our release is not what is installed
 
 # check DESCRIPTION COMMAND…
 check() {
@@ -32,7 +34,8 @@ check() {
 }
 
 prepare_before() {
-  before_program db-operator db-operator-driver-postgresql && before_source
+  before_program db-operator db-operator-driver-postgresql
+  before_source
   mkdir -p "$before_tree/source/.cluster"
   cp "$checkout/.cluster/env.sh" "$before_tree/source/.cluster/env.sh"
 }
@@ -45,17 +48,33 @@ install_before() {
 
 in_namespace() { kubectl --namespace "$namespace" "$@"; }
 
+# make_databases: in a namespace of their own. Errexit is off here.
 make_databases() {
   local name
-  kubectl delete namespace "$namespace" --ignore-not-found --timeout=120s
-  kubectl create namespace "$namespace"
-  helm install db-operator-tenant "$before_tree/source/charts/db-operator-tenant" --namespace "$namespace"
-  kubectl --namespace servers get secret postgresql-17-admin --output json |
-    jq '.metadata = {name: .metadata.name}' | in_namespace apply --filename -
-  make_bucket e2e-upgrade
-  put_access_key "$namespace"
-  for name in silent said leaving saved; do database "$name"; done | in_namespace apply --filename -
-  in_namespace wait --for=condition=Ready database --all --timeout=120s
+  kubectl delete namespace "$namespace" --ignore-not-found --timeout=120s &&
+    drop_what_is_left &&
+    kubectl create namespace "$namespace" &&
+    helm install db-operator-tenant "$before_tree/source/charts/db-operator-tenant" --namespace "$namespace" &&
+    kubectl --namespace servers get secret postgresql-17-admin --output json |
+    jq '.metadata = {name: .metadata.name}' | in_namespace apply --filename - &&
+    make_bucket e2e-upgrade &&
+    put_access_key "$namespace" &&
+    for name in silent said leaving saved; do database "$name"; done | in_namespace apply --filename - &&
+    in_namespace wait --for=condition=Ready database --all --timeout=120s
+}
+
+# drop_what_is_left: of this namespace's databases and roles, on the server. What is retained keeps its name, and would
+# be somebody else's for the next run. Errexit may be off here.
+drop_what_is_left() {
+  local name names
+  names=$(as_postgresql postgres postgres "SELECT datname FROM pg_database WHERE starts_with(datname, 'e2e_upgrade_')") || return
+  for name in $names; do
+    as_postgresql postgres postgres "DROP DATABASE \"$name\" WITH (FORCE)" || return
+  done
+  names=$(as_postgresql postgres postgres "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'e2e_upgrade_')") || return
+  for name in $names; do
+    as_postgresql postgres postgres "DROP OWNED BY \"$name\"; DROP ROLE \"$name\"" || return
+  done
 }
 
 # The rows of saved, written by its own login, and a Backup of them.
@@ -82,24 +101,10 @@ spec:
 END
   case $1 in
     said) printf '  deletionPolicy: Delete\n' ;;
-    saved) backup_to ;;
+    saved) printf '  backupTo: {s3: %s}\n' "$(s3_target e2e-upgrade)" ;;
     # Made from the Backup of before.
     again) printf '  deletionPolicy: Delete\n  restoreFrom: {backup: before}\n' ;;
   esac
-}
-
-backup_to() {
-  cat <<END
-  backupTo:
-    s3:
-      region: eu-west-1
-      bucket: e2e-upgrade
-      prefix: backups/
-      endpoint: http://s3.servers.svc.cluster.local:7070
-      credentials:
-        accessKeyId: {valueFrom: {secretKeyRef: {name: bucket, key: id}}}
-        secretAccessKey: {valueFrom: {secretKeyRef: {name: bucket, key: key}}}
-END
 }
 
 # Its deletion was asked for, and a run had claimed it, which then found no login.
@@ -164,11 +169,25 @@ is_gone() {
   return 1
 }
 
+# leave: what comes after this script, as the suite `cluster`, is about our release, whatever became of the upgrade.
+leave() {
+  local status=$?
+  rm -rf "$work"
+  if [[ -n $ours_is_away ]]; then
+    say "our release again, in place of what the upgrade left"
+    "$here/release.sh" || status=1
+    # Said last, too: what failed is not to be looked for above all that.
+    printf 'error: the upgrade failed%s\n' "${last_error:+: $last_error}" >&2
+  fi
+  exit "$status"
+}
+
 main() {
   local silent_login said_login silent_name said_name leaving_name saved_login saved_name saved_uid saved_rows backup
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap leave EXIT
   step "building the programs of $before ($(about 600) the first time)" prepare_before
+  ours_is_away=yes
   step "installing the chart of $before" exclusively upgrade install_before
   step "making Databases with it" make_databases >"$work/log" 2>&1 || { cat "$work/log"; fail "the chart of $before makes no Databases"; }
   step "making a Backup with it" make_backup >"$work/log" 2>&1 || { cat "$work/log"; fail "the chart of $before makes no Backup"; }
@@ -181,6 +200,7 @@ main() {
   begin_to_leave >/dev/null
 
   KEEP_RELEASES=yes "$here/release.sh"
+  ours_is_away=
   check "a Database of before is Ready after the upgrade" is_ready silent
   check "and so is one that has backups" is_ready saved
   in_namespace apply --filename "$work/admin.json" >/dev/null
@@ -217,6 +237,7 @@ main() {
   check "what was made from the Backup goes" is_gone again
   check "the Backup of before stays" is_as_before before "$backup"
   kubectl delete namespace "$namespace" --wait=false >/dev/null
+  drop_what_is_left
   printf '%s passed, %s failed\n' "$passed" "$failed"
   ((failed == 0))
 }
