@@ -12,29 +12,35 @@ cd "$checkout"
 
 "$here/prepare.sh"
 parts=" ${*:-all} "
+steps=2
+seconds_of_a_part=360
+measured=$(($# > 0 ? $# : 5))
+with_scale="" with_cluster=""
+if [[ $parts == *" all "* || $parts == *" scale "* ]]; then with_scale=yes; ((steps += 2)); fi
+if [[ $parts != " scale " ]]; then with_cluster=yes; ((steps += 2)); fi
 
-if [[ $parts == *" all "* || $parts == *" scale "* ]]; then
+if [[ -n $with_scale ]]; then
   ensure_sets etcd kube helm
   ETCD="$(program_folder etcd)/etcd" KUBE_APISERVER="$(program_folder kube)/kube-apiserver"
   OPERATOR="$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/release/db-operator"
   export ETCD KUBE_APISERVER OPERATOR
   PATH="$(program_folder kube):$(program_folder helm):$PATH"
-  step "building the operator" env CC_x86_64_unknown_linux_musl=gcc cargo build --quiet --locked --release \
+  numbered "building the operator" 240 env CC_x86_64_unknown_linux_musl=gcc cargo build --quiet --locked --release \
     --target x86_64-unknown-linux-musl --package db-operator
   # It had no World and no queue.
-  if step "building the operator of $before ($(about 240) the first time)" before_program db-operator; then
+  if numbered "building the operator of $before, once" 240 before_program db-operator; then
     export OPERATOR_BEFORE=$before_programs/db-operator
   else
     note "ours is measured alone"
   fi
 fi
-if [[ $parts != " scale " ]]; then
+if [[ -n $with_cluster ]]; then
   ensure_sets "${program_sets[@]}" s5cmd # s5cmd is what others upload with
-  SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh"
-  "$here/release.sh"
+  numbered "bringing up a cluster" 30 env SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh"
+  numbered "installing our release in it" 60 "$here/release.sh"
   source "$checkout/.cluster/env.sh"
   PATH="$(program_folder s5cmd):$PATH"
 fi
 export PATH
-step "building the benchmark" cargo build --quiet -p db-operator-e2e --bin bench
-"$CARGO_TARGET_DIR/debug/bench" "$@"
+numbered "building the benchmark" 60 cargo build --quiet -p db-operator-e2e --bin bench
+numbered "measuring ${*:-all parts}" $((measured * seconds_of_a_part)) "$CARGO_TARGET_DIR/debug/bench" "$@"

@@ -10,15 +10,25 @@ cd "$checkout"
 
 cargo_deny_version=0.20.2
 
+cargo_deny_root="$cache/programs/cargo-deny-$cargo_deny_version"
+
 # Built once, from the registry, at its pinned version.
-cargo_deny() {
-  local root="$cache/programs/cargo-deny-$cargo_deny_version"
-  if [[ ! -x $root/bin/cargo-deny ]]; then
-    CARGO_TARGET_DIR="$cache/cargo-deny-target" \
-      cargo install --locked --root "$root" --version "$cargo_deny_version" cargo-deny
+ensure_cargo_deny() {
+  [[ -x $cargo_deny_root/bin/cargo-deny ]] && return
+  step "building cargo-deny" exclusively programs-cargo-deny quietly cargo-deny 240 install_cargo_deny
+}
+
+install_cargo_deny() {
+  CARGO_TARGET_DIR="$cache/cargo-deny-target" \
+    cargo install --locked --root "$cargo_deny_root" --version "$cargo_deny_version" cargo-deny &&
     rm -rf "$cache/cargo-deny-target"
-  fi
-  "$root/bin/cargo-deny" --log-level error check bans licenses sources
+}
+
+# What is missing of all that the steps after it need.
+set_up() {
+  "$here/prepare.sh"
+  ensure_set helm
+  ensure_cargo_deny
 }
 
 # A mutant that does not apply any more shows nothing, and make mutants takes minutes to say so.
@@ -29,17 +39,17 @@ mutants_apply() {
 
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
-"$here/prepare.sh"
-ensure_set helm
+steps=$(grep -c '^numbered "' "${BASH_SOURCE[0]}")
+numbered "set-up" 5 set_up
 PATH="$(program_folder helm):$PATH"
-step "format" cargo fmt --all --check
+numbered "format" 5 cargo fmt --all --check
 # Not quiet: these two compile for minutes where nothing is built yet.
-step "clippy" cargo clippy --workspace --all-targets --all-features -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
-step "generated files" e2e/generate.sh check
-step "dependencies: bans, licences, sources" cargo_deny
-step "no circles of imports" cargo test --quiet -p db-operator --test circles
-step "mutants apply" mutants_apply
-step "shell scripts" shell_scripts
-step "charts" charts/test.sh
+numbered "clippy" 120 cargo clippy --workspace --all-targets --all-features -- -D warnings
+numbered "documentation" 60 env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+numbered "generated files" 60 e2e/generate.sh check
+numbered "dependencies: bans, licences, sources" 5 "$cargo_deny_root/bin/cargo-deny" --log-level error check bans licenses sources
+numbered "no circles of imports" 20 cargo test --quiet -p db-operator --test circles
+numbered "mutants apply" 5 mutants_apply
+numbered "shell scripts" 5 shell_scripts
+numbered "charts" 30 charts/test.sh
 say "all checks passed"

@@ -76,6 +76,15 @@ about() {
   if (($1 < 90)); then printf 'about %d s' "$1"; else printf 'about %d min' $((($1 + 30) / 60)); fi
 }
 
+# numbered DESCRIPTION SECONDS COMMAND…: a step that says which of how many it is, and how long it usually takes on two
+# idle cores. The script sets `steps`, how many it has.
+steps=1 step_number=0
+numbered() {
+  local description=$1 usual=$2
+  shift 2
+  step "$description ($((++step_number)) of $steps, $(about "$usual"))" "$@"
+}
+
 # quietly NAME SECONDS COMMAND…: what the command prints goes to a file, whose end
 # is shown if it fails. Says how long it usually takes where that is long, and
 # every half minute that it goes on. SECONDS is the usual time on two idle cores.

@@ -136,11 +136,13 @@ forget_old_releases() {
 main() {
   # shellcheck disable=SC1091 # made by up.sh
   source "$checkout/.cluster/env.sh"
+  local to_compile=15 # what a change needs
+  [[ -x $binaries/db-operator-driver-postgresql ]] || to_compile=480
+  steps=3
   # cargo itself says how far it is.
-  [[ -x $binaries/db-operator-driver-postgresql ]] || note "our binaries, the first time: $(about 480)"
-  step "building our binaries" build_binaries
-  step "building and loading our images" exclusively release build_release_images
-  step "installing the chart" exclusively release install_chart "$@"
+  numbered "building our binaries" "$to_compile" build_binaries
+  numbered "building and loading our images" 20 exclusively release build_release_images
+  numbered "installing the chart" 15 exclusively release install_chart "$@"
   forget_old_releases
 }
 
