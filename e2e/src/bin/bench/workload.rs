@@ -69,7 +69,7 @@ impl Workload {
         let (begin, wall) = (Instant::now(), Timestamp::now());
         self.post_job(name).await?;
         let complete = self.complete(name).await? - begin;
-        let started = self.container_start(&format!("batch.kubernetes.io/job-name={name}")).await?;
+        let started = self.container_start("batch.kubernetes.io/job-name", name).await?;
         Ok(JobTimes { start: started.duration_since(wall).as_secs_f64(), complete: complete.as_secs_f64() })
     }
 
@@ -79,7 +79,7 @@ impl Workload {
         let created = self.created(name).await? - begin;
         let database = self.databases().get(name).await?;
         let uid = database.uid().context("no uid")?;
-        let started = self.container_start(&format!("db.isotoma.com/uid={uid}")).await?;
+        let started = self.container_start(api::UID_LABEL, &uid).await?;
         let first_sql =
             self.first_statement(&database).await?.map(|first| first.duration_since(started).as_secs_f64());
         Ok(DatabaseTimes { created: created.as_secs_f64(), first_sql })
@@ -213,19 +213,10 @@ impl Workload {
         self.logs.as_ref().context("container starts need the proving ground's logs (AUDIT_LOG)")
     }
 
-    /// When the container of the newest pod with those labels had started.
-    async fn container_start(&self, labels: &str) -> Result<Timestamp> {
-        let pods = self.context.api::<Pod>();
-        let logs = self.logs()?;
-        let mut look = tokio::time::interval(Duration::from_millis(100));
-        loop {
-            look.tick().await;
-            let found = pods.list(&ListParams::default().labels(labels)).await?;
-            // The kubelet reports the container up to a second after it started.
-            if let Some(id) = found.items.iter().find_map(container) {
-                return logs.container_starts()?.remove(id).context("containerd has not started it");
-            }
-        }
+    /// The same for one value.
+    async fn container_start(&self, label: &str, value: &str) -> Result<Timestamp> {
+        let starts = self.container_starts(label, &[value.to_owned()]).await?;
+        starts.into_iter().next().context("no pod has started")
     }
 
     /// When the server was first asked something for that database, from its own log.
