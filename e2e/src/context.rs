@@ -101,17 +101,21 @@ impl Context {
     }
 
     /// Waits for a Warning with that reason on an object of that name, and returns its sentence.
-    pub async fn warned(&self, name: &str, reason: &str) -> Result<String> {
-        self.event(name, reason, "Warning").await
+    pub async fn warned(&self, name: &str, reason: &str, limit: Duration) -> Result<String> {
+        self.event_within(limit, name, reason, "Warning").await
     }
 
     /// Waits for an Event of that type and reason on an object of that name, and returns its sentence.
     pub async fn event(&self, name: &str, reason: &str, kind: &str) -> Result<String> {
+        self.event_within(SOON, name, reason, kind).await
+    }
+
+    async fn event_within(&self, limit: Duration, name: &str, reason: &str, kind: &str) -> Result<String> {
         let selection = watcher::Config::default().fields(&format!("involvedObject.name={name}"));
         let what = format!("{kind} with reason {reason} on {name}");
         let is_it =
             |event: &Event| event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some(kind);
-        let event = until_any(&self.api::<Event>(), selection, PATIENCE, &what, is_it).await?;
+        let event = until_any(&self.api::<Event>(), selection, limit, &what, is_it).await?;
         Ok(event.message.unwrap_or_default())
     }
 

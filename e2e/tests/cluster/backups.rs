@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use api::{Backup, Database, DatabasePhase as Phase};
 use e2e::{
     Bucket, Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_18, SERVERS, SOON, database,
-    kubectl, login, with_namespace,
+    kubectl, login, ready, with_namespace,
 };
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -168,7 +168,9 @@ async fn a_backup_that_cannot_be_written_says_why_and_the_database_is_as_ready_a
                 test.create_backup(name, name).await?;
                 let message = test.backup_failed(name, reason).await?;
                 ensure!(message.contains(hint), "{name}: {message}");
-                test.ready(name).await?;
+                let live = test.api::<Database>().get(name).await?;
+                ensure!(ready(&live), "{name}: {:?}", live.status);
+                // The run says on the Backup why it failed, and only then gives its claim back.
                 test.until(name, SOON, "Created", |live| live.phase() == Some(Phase::Created)).await?;
                 // Repairing the cause ends it.
                 test.patch(name, repaired).await?;
@@ -187,7 +189,7 @@ async fn a_backup_that_cannot_be_written_says_why_and_the_database_is_as_ready_a
 async fn a_backup_without_its_database_or_without_a_target_says_so() {
     with_namespace("backup_nothing", async |test| {
         test.create_backup("lost", "nobody").await?;
-        let note = test.warned("lost", "DatabaseNotFound").await?;
+        let note = test.warned("lost", "DatabaseNotFound", SOON).await?;
         ensure!(note.contains("nobody"), "{note}");
         test.create_ready(&database("orders")).await?;
         test.create_backup("nowhere", "orders").await?;
@@ -198,6 +200,9 @@ async fn a_backup_without_its_database_or_without_a_target_says_so() {
         ensure!(live.status.is_some_and(|status| {
             status.conditions.iter().any(|condition| condition.type_ == "Stalled")
         }));
+        let live = test.api::<Database>().get("orders").await?;
+        ensure!(ready(&live), "{:?}", live.status);
+        // As above: the claim goes after the word.
         test.until("orders", SOON, "Created", |live: &Database| live.phase() == Some(Phase::Created)).await?;
         Ok(())
     })

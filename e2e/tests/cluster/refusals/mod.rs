@@ -1,23 +1,29 @@
 //! Bad input and faults: each is named within 30 s, and its repair is all that it takes to go on.
 //!
-//! What the API server refuses at once is in `api.rs`. A server that is too old cannot be had here; the
-//! PostgreSQL driver's own tests show what is said then.
+//! What the API server refuses at once is in `api/`, and what cannot be launched or started in `launches.rs`. A server
+//! that is too old cannot be had here; the PostgreSQL driver's own tests show what is said then.
+
+mod launches;
 
 use anyhow::{Context as _, Result, ensure};
-use api::{DriverRegistration, TlsMode};
-use e2e::{
-    Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input,
-    with_namespace,
-};
-use k8s_openapi::api::core::v1::{ResourceQuota, Secret, ServiceAccount};
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use api::TlsMode;
+use e2e::{Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, with_namespace};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::credentials::copy_authority;
 
 /// An authority that has signed nothing. It ends in 2126.
-const STRANGER: &str = include_str!("stranger.pem");
+const STRANGER: &str = include_str!("../stranger.pem");
+
+/// Fails unless the message has all of that in it.
+fn has_all(message: &str, says: &[&str]) -> Result<()> {
+    for part in says {
+        ensure!(message.contains(part), "{part:?} is not in the message: {message}");
+    }
+    Ok(())
+}
 
 /// A fault: what it says, and the repair of its cause.
 async fn fault<const N: usize>(
@@ -28,10 +34,7 @@ async fn fault<const N: usize>(
     repair: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let told = async {
-        let message = test.refused(name, reason).await?;
-        for part in says {
-            ensure!(message.contains(part), "{part:?} is not in the message: {message}");
-        }
+        has_all(&test.refused(name, reason).await?, &says)?;
         repair.await.context("cannot repair it")?;
         test.ready(name).await?;
         anyhow::Ok(())
@@ -187,141 +190,6 @@ async fn a_spec_that_cannot_be_is_refused_by_the_name_of_the_field() {
             spec_fault(&test, "extension", "Unsupported", ["no_such_thing"], json!({"parameters": null})),
         )?;
         Ok(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_unknown_driver_is_named() {
-    with_namespace("unknown_driver", async |test| {
-        test.create(&database("orders").driver(&test.namespace)).await?;
-        let message = test.warned("orders", "UnknownDriver").await?;
-        ensure!(message.contains(&test.namespace), "{message}");
-        test.register_driver(|_| ()).await?;
-        test.ready("orders").await?;
-        // As long as the Driver is there.
-        test.delete("orders").await
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_namespace_that_is_no_tenant_is_named() {
-    with_namespace("no_tenant", async |test| {
-        let accounts = test.api::<ServiceAccount>();
-        accounts.delete("db-operator-driver", &DeleteParams::default()).await?;
-        test.create(&database("orders")).await?;
-        let message = test.warned("orders", "JobHasNoPod").await?;
-        ensure!(message.contains("service account") && message.contains("db-operator-tenant"), "{message}");
-        let (create, namespace) =
-            ("create serviceaccount db-operator-driver --namespace", test.namespace.as_str());
-        kubectl(&create.split(' ').chain([namespace]).collect::<Vec<_>>()).await?;
-        test.ready("orders").await?;
-        Ok(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_quota_without_pods_is_named() {
-    with_namespace("quota", async |test| {
-        let quotas = test.api::<ResourceQuota>();
-        let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}});
-        quotas.create(&PostParams::default(), &serde_json::from_value(quota)?).await?;
-        test.create(&database("orders")).await?;
-        let message = test.warned("orders", "JobHasNoPod").await?;
-        ensure!(message.contains("quota"), "{message}");
-        quotas.delete("none", &DeleteParams::default()).await?;
-        test.ready("orders").await?;
-        Ok(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_image_that_does_not_exist_is_named() {
-    with_namespace("no_image", async |test| {
-        let mut right = String::new();
-        let driver = test
-            .register_driver(|spec| {
-                right = std::mem::replace(&mut spec.image, "localhost/no-such-image:1".to_owned());
-                spec.image_pull_policy = Some("IfNotPresent".to_owned());
-            })
-            .await?;
-        test.create(&database("orders").driver(&driver)).await?;
-        let message = test.warned("orders", "JobNotRunning").await?;
-        ensure!(message.contains("image") && message.contains("kubectl"), "{message}");
-        let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
-        let patch = Patch::Merge(json!({"spec": {"image": right}}));
-        drivers.patch(&driver, &PatchParams::default(), &patch).await?;
-        test.ready("orders").await?;
-        test.delete("orders").await
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_status_that_somebody_has_written_by_hand_is_not_acted_upon() {
-    with_namespace("contradiction", async |test| {
-        let name = test.namespace.as_str();
-        // It is being dropped, and nobody has deleted it: either is wrong.
-        test.create(&database("orders").driver(name)).await?;
-        let arguments =
-            ["patch", "database.db.isotoma.com/orders", "--namespace", name, "--subresource=status"];
-        let patch = ["--type=merge", "--patch-file=/dev/stdin"];
-        kubectl_with_input(
-            &[&arguments[..], &patch].concat(),
-            r#"{"status": {"phase": "DeletionInProgress"}}"#,
-        )
-        .await?;
-        test.register_driver(|_| ()).await?;
-        let message = test.warned("orders", "Contradiction").await?;
-        ensure!(message.contains("DeletionInProgress"), "{message}");
-        // What to do then: take it away again.
-        kubectl_with_input(&[&arguments[..], &patch].concat(), r#"{"status": {"phase": null}}"#).await?;
-        test.ready("orders").await?;
-        test.delete("orders").await
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_job_that_its_driver_gives_too_little_time_says_what_to_raise() {
-    with_namespace("no_time", async |test| {
-        let driver = test
-            .register_driver(|spec| {
-                spec.image = "localhost/no-such-image:1".to_owned();
-                spec.active_deadline_seconds = Some(10);
-            })
-            .await?;
-        test.create(&database("orders").driver(&driver)).await?;
-        let message = test.warned("orders", "JobDeadlineExceeded").await?;
-        ensure!(message.contains("spec.activeDeadlineSeconds") && message.contains(&driver), "{message}");
-        test.delete("orders").await
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_driver_that_the_platform_team_does_not_allow_is_named_with_what_to_add() {
-    with_namespace("not_allowed", async |test| {
-        let mut right = String::new();
-        let driver = test
-            .register_driver(|spec| {
-                right = std::mem::replace(&mut spec.image, "registry.example.com/stranger:1".to_owned());
-            })
-            .await?;
-        test.create(&database("orders").driver(&driver)).await?;
-        let message = test.warned("orders", "DriverNotAllowed").await?;
-        ensure!(
-            message.contains("allowedDrivers") && message.contains("registry.example.com/stranger:1"),
-            "{message}"
-        );
-        let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
-        let patch = Patch::Merge(json!({"spec": {"image": right}}));
-        drivers.patch(&driver, &PatchParams::default(), &patch).await?;
-        test.ready("orders").await?;
-        test.delete("orders").await
     })
     .await;
 }
