@@ -2,8 +2,9 @@
 //!
 //! Data flows one way: API objects → [`seen`] → facts → decide ([`database`], [`backup`]) → [`plan`] → [`slots`],
 //! [`waiting`] → [`job`] → [`launch`]. All but `seen::watch`, `controller` and what `effects` they use is pure: no client,
-//! clock, environment or `async`. The operator writes Jobs, Events and its Lease, and nothing else; nothing that matters
-//! is kept in its memory.
+//! clock, environment or `async`. The operator writes Jobs, Events and its Lease, and nothing else. What it keeps in
+//! its memory it can lose at any time: no data depends on it. It then counts the attempts whose Jobs exist, and may say once
+//! more what it has said.
 
 #![allow(missing_docs, reason = "nobody depends on it: what a name says need not be said again")]
 
