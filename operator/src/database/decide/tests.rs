@@ -164,7 +164,7 @@ fn an_unknown_driver_is_told_when_a_job_is_due() {
 }
 
 #[test]
-fn a_job_that_never_begins_is_not_doubled_and_holds_up_nothing_else_for_ever() {
+fn a_job_that_never_begins_is_not_doubled_and_holds_up_others_for_ten_minutes_at_most() {
     let starting =
         |minutes| job(1, JobProgress::Active { age: Duration::from_mins(minutes), pods: Pods::Starting });
     for minutes in [9, 11, 600] {
@@ -179,7 +179,7 @@ fn a_job_that_never_begins_is_not_doubled_and_holds_up_nothing_else_for_ever() {
 }
 
 #[test]
-fn a_job_that_never_began_is_made_anew_when_its_driver_has_changed() {
+fn a_job_that_never_began_is_made_again_when_its_driver_has_changed() {
     let starting = |seconds, outdated| {
         let progress = JobProgress::Active { age: Duration::from_secs(seconds), pods: Pods::Starting };
         attempt(&decide(&facts(vec![JobFact { outdated, ..job(1, progress) }])))
@@ -273,7 +273,7 @@ fn a_request_that_fails_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_final_backup_that_got_lost_is_made_anew_and_the_drop_comes_right_after() {
+fn a_final_backup_that_got_lost_is_made_again_and_the_drop_comes_right_after() {
     let ended = |operation, attempt, progress| JobFact { operation, ..job(attempt, progress) };
     let saved = |attempt, seconds| {
         let age = Duration::from_secs(seconds);
