@@ -2,5 +2,6 @@
 
 mod argo;
 mod examples;
+mod facts;
 mod links;
 mod pages;
