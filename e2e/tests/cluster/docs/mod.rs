@@ -4,4 +4,5 @@ mod argo;
 mod examples;
 mod facts;
 mod links;
-mod pages;
+mod logs;
+pub(crate) mod pages;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use e2e::{helm, kubectl};
 
 /// A fenced block: where it is, its info string, and its text.
 pub(crate) struct Block {
@@ -61,6 +62,27 @@ pub(crate) fn blocks(file: &Path) -> Result<Vec<Block>> {
     }
     ensure!(open.is_none(), "{}: a block does not end", file.display());
     Ok(blocks)
+}
+
+/// The commands of the one block of a page that begins so: the words of each line.
+pub(crate) fn commands(page: &str, begin: &str) -> Result<Vec<Vec<String>>> {
+    let blocks = blocks(&root().join(page))?;
+    let mut found = blocks.iter().filter(|block| block.text.starts_with(begin));
+    let block = found.next().with_context(|| format!("{page} has no block that begins with {begin:?}"))?;
+    ensure!(found.next().is_none(), "{page} has two blocks that begin with {begin:?}");
+    Ok(block.text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
+}
+
+/// Runs a command of a page, with further arguments. No quotes of a page hold a space.
+pub(crate) async fn run(command: &[String], further: &[&str]) -> Result<String> {
+    let (program, arguments) = command.split_first().context("an empty line is no command")?;
+    let arguments: Vec<_> = arguments.iter().map(|word| word.replace('\'', "")).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(further.iter().copied()).collect();
+    match program.as_str() {
+        "kubectl" => kubectl(&arguments).await,
+        "helm" => helm(&arguments).await,
+        other => bail!("nobody knows how to run {other}"),
+    }
 }
 
 /// The blocks of YAML of all pages.
