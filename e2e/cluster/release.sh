@@ -94,6 +94,13 @@ allowedDrivers:
   - image: $(cluster_reference localhost/db-operator-driver-postgresql)
     env: [AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
   - image: localhost/no-such-image
+  # One that has all that an entry can have, and a folder. No such image is ever pulled.
+  - image: localhost/allowed:1
+    env: [RUST_LOG=debug, TZ]
+    labels: [team]
+    annotations: [example.com/team]
+    priorityClassName: drivers
+  - image: localhost/allowed-folder/
 tenantNamespaces: [demo]
 END
 }

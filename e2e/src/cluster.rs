@@ -121,9 +121,15 @@ pub async fn helm(arguments: &[&str]) -> Result<String> {
     run("helm", arguments, "").await
 }
 
+/// [`helm`] with a standard input.
+pub async fn helm_with_input(arguments: &[&str], input: &str) -> Result<String> {
+    run("helm", arguments, input).await
+}
+
 /// Renders a chart with values, which its schema checks.
 pub async fn helm_with_values(chart: &str, values: &str) -> Result<()> {
-    run("helm", &["template", "trial", chart, "--set", "clusterId=trial", "--values", "-"], values).await?;
+    helm_with_input(&["template", "trial", chart, "--set", "clusterId=trial", "--values", "-"], values)
+        .await?;
     Ok(())
 }
 

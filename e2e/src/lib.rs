@@ -23,8 +23,8 @@ mod writers;
 
 pub use bucket::Bucket;
 pub use cluster::{
-    OPERATOR_NAMESPACE, audit_log, client, client_as, client_with_token, helm, helm_with_values, kubectl,
-    kubectl_with_input,
+    OPERATOR_NAMESPACE, audit_log, client, client_as, client_with_token, helm, helm_with_input,
+    helm_with_values, kubectl, kubectl_with_input,
 };
 pub use context::Context;
 pub use database::{DatabaseFixture, database};
@@ -33,5 +33,5 @@ pub use namespace::{close_namespace, open_namespace, with_namespace};
 pub use reason::{ready, ready_message, ready_reason};
 pub use request::{backup, failed_because, restore};
 pub use server::{POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SERVERS, Server, address, login};
-pub use wait::{PATIENCE, SOON, until, until_any};
+pub use wait::{PATIENCE, SOON, Watched, until, until_any};
 pub use writers::Writers;

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use crate::deletion::OwnService;
 
 /// Held by tests that change the Deployment, one at a time.
-static DEPLOYMENT: Mutex<()> = Mutex::const_new(());
+pub(crate) static DEPLOYMENT: Mutex<()> = Mutex::const_new(());
 
 const DATABASES: [&str; 5] = ["one", "two", "three", "four", "five"];
 

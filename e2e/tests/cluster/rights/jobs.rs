@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 /// Where the environment of the container is.
 const ENVIRONMENT: &str = "/spec/template/spec/containers/0/env";
 
+/// Where Jobs of that namespace are created.
+pub(crate) fn jobs_of(namespace: &str) -> String {
+    format!("/apis/batch/v1/namespaces/{namespace}/jobs")
+}
+
 /// The Job that created a Database of the test, under a name that is free: a Job that the policy admits.
 pub(crate) async fn admissible(test: &Context) -> Result<Value> {
     let selection = ListParams::default().labels("db.isotoma.com/operation=create");

@@ -11,15 +11,13 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use super::attempt::Attempt;
-use super::jobs::{CHANGES, Change, admissible, from_secret, set_variable};
+use super::jobs::{CHANGES, Change, admissible, from_secret, jobs_of, set_variable};
 use super::page::has_table;
-
-fn jobs_of(namespace: &str) -> String {
-    format!("/apis/batch/v1/namespaces/{namespace}/jobs")
-}
+use super::token::OPERATORS_TOKEN;
 
 #[tokio::test]
 async fn whoever_steals_the_operators_token_reads_no_secret_and_writes_no_object() {
+    let _valid = OPERATORS_TOKEN.read().await;
     with_namespace("rights_operator", async |test| {
         test.create_ready(&database("orders")).await?;
         let thief = client_with_token(OPERATOR_NAMESPACE, "db-operator").await?;
@@ -195,6 +193,7 @@ fn beside_jobs(namespace: &str) -> Vec<Attempt> {
 
 #[tokio::test]
 async fn a_driver_takes_no_secret_that_its_database_does_not_name() {
+    let _valid = OPERATORS_TOKEN.read().await;
     with_namespace("rights_secret", async |test| {
         test.create_ready(&database("orders")).await?;
         let thief = client_with_token(OPERATOR_NAMESPACE, "db-operator").await?;
