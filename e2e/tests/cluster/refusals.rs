@@ -39,6 +39,25 @@ async fn fault<const N: usize>(
     told.await.with_context(|| format!("fault {name}"))
 }
 
+/// What a Database's owner is warned of while its driver has this image. With the right one it becomes Ready.
+async fn warned_of_image(test: &Context, image: &str, reason: &str) -> Result<String> {
+    let mut right = String::new();
+    let driver = test
+        .register_driver(|spec| {
+            right = std::mem::replace(&mut spec.image, image.to_owned());
+            spec.image_pull_policy = Some("IfNotPresent".to_owned());
+        })
+        .await?;
+    test.create(&database("orders").driver(&driver)).await?;
+    let message = test.warned("orders", reason).await?;
+    let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
+    let patch = Patch::Merge(json!({"spec": {"image": right}}));
+    drivers.patch(&driver, &PatchParams::default(), &patch).await?;
+    test.ready("orders").await?;
+    test.delete("orders").await?;
+    Ok(message)
+}
+
 /// A fault whose repair is a change of the spec.
 async fn spec_fault<const N: usize>(
     test: &Context,
@@ -241,21 +260,9 @@ async fn a_quota_without_pods_is_named() {
 #[tokio::test]
 async fn an_image_that_does_not_exist_is_named() {
     with_namespace("no_image", async |test| {
-        let mut right = String::new();
-        let driver = test
-            .register_driver(|spec| {
-                right = std::mem::replace(&mut spec.image, "localhost/no-such-image:1".to_owned());
-                spec.image_pull_policy = Some("IfNotPresent".to_owned());
-            })
-            .await?;
-        test.create(&database("orders").driver(&driver)).await?;
-        let message = test.warned("orders", "JobNotRunning").await?;
+        let message = warned_of_image(&test, "localhost/no-such-image:1", "JobNotRunning").await?;
         ensure!(message.contains("image") && message.contains("kubectl"), "{message}");
-        let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
-        let patch = Patch::Merge(json!({"spec": {"image": right}}));
-        drivers.patch(&driver, &PatchParams::default(), &patch).await?;
-        test.ready("orders").await?;
-        test.delete("orders").await
+        Ok(())
     })
     .await;
 }
@@ -305,23 +312,10 @@ async fn a_job_that_its_driver_gives_too_little_time_says_what_to_raise() {
 #[tokio::test]
 async fn a_driver_that_the_platform_team_does_not_allow_is_named_with_what_to_add() {
     with_namespace("not_allowed", async |test| {
-        let mut right = String::new();
-        let driver = test
-            .register_driver(|spec| {
-                right = std::mem::replace(&mut spec.image, "registry.example.com/stranger:1".to_owned());
-            })
-            .await?;
-        test.create(&database("orders").driver(&driver)).await?;
-        let message = test.warned("orders", "DriverNotAllowed").await?;
-        ensure!(
-            message.contains("allowedDrivers") && message.contains("registry.example.com/stranger:1"),
-            "{message}"
-        );
-        let drivers: Api<DriverRegistration> = Api::all(test.client.clone());
-        let patch = Patch::Merge(json!({"spec": {"image": right}}));
-        drivers.patch(&driver, &PatchParams::default(), &patch).await?;
-        test.ready("orders").await?;
-        test.delete("orders").await
+        let stranger = "registry.example.com/stranger:1";
+        let message = warned_of_image(&test, stranger, "DriverNotAllowed").await?;
+        ensure!(message.contains("allowedDrivers") && message.contains(stranger), "{message}");
+        Ok(())
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Two operators on one API server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,6 +17,15 @@ async fn until_a_launch(server: &Server, name: &str) -> Duration {
     server.database("shop", name, &json!({}));
     assert!(server.until(Duration::from_mins(1), |state| state.posts.len() > before).await);
     begun.elapsed()
+}
+
+/// Two of them, of which the first holds the Lease, after things have settled.
+async fn leader_and_standby(server: &Arc<Server>) -> (Operator, Operator) {
+    let leader = Operator::start(server, "op-1", &[]);
+    sleep(Duration::from_secs(5)).await;
+    let standby = Operator::start(server, "op-2", &[]);
+    sleep(Duration::from_secs(30)).await;
+    (leader, standby)
 }
 
 #[test]
@@ -41,10 +51,7 @@ fn two_operators_that_both_act_launch_each_job_once() {
 fn a_standby_asks_for_nothing_that_the_leader_does() {
     in_paused_time(async {
         let server = served();
-        let leader = Operator::start(&server, "op-1", &[]);
-        sleep(Duration::from_secs(5)).await;
-        let standby = Operator::start(&server, "op-2", &[]);
-        sleep(Duration::from_secs(20)).await;
+        let (leader, standby) = leader_and_standby(&server).await;
         databases(&server, "shop", 40);
         server.all_created("shop", Duration::from_mins(2)).await;
         assert_eq!(server.state().answers, BTreeMap::from([(201, 40)]));
@@ -57,10 +64,7 @@ fn a_standby_asks_for_nothing_that_the_leader_does() {
 fn a_crashed_leader_is_replaced_in_three_seconds() {
     in_paused_time(async {
         let server = served();
-        let leader = Operator::start(&server, "op-1", &[]);
-        sleep(Duration::from_secs(5)).await;
-        let standby = Operator::start(&server, "op-2", &[]);
-        sleep(Duration::from_secs(30)).await;
+        let (leader, standby) = leader_and_standby(&server).await;
         assert!(until_a_launch(&server, "before").await < Duration::from_millis(500));
         leader.crash();
         let took = until_a_launch(&server, "after").await;
@@ -73,10 +77,7 @@ fn a_crashed_leader_is_replaced_in_three_seconds() {
 fn a_leader_that_ends_is_replaced_in_half_a_second() {
     in_paused_time(async {
         let server = served();
-        let leader = Operator::start(&server, "op-1", &[]);
-        sleep(Duration::from_secs(5)).await;
-        let standby = Operator::start(&server, "op-2", &[]);
-        sleep(Duration::from_secs(30)).await;
+        let (leader, standby) = leader_and_standby(&server).await;
         leader.end().await;
         let took = until_a_launch(&server, "after").await;
         assert!(took <= Duration::from_millis(500), "{took:?}");
