@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, Pods};
 use crate::faults::Faults;
+use crate::pods::{Cluster, Pods};
 use crate::store::{Key, Resource, Store};
 
 /// A Job that was taken.
