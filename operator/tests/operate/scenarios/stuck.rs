@@ -124,6 +124,29 @@ fn a_namespace_that_takes_no_jobs_is_told_why_and_holds_up_nobody_else() {
 }
 
 #[test]
+fn nobody_is_told_what_was_refused_to_others_before() {
+    in_paused_time(async {
+        let server = served();
+        let not_served = (403, "jobs.batch is forbidden: cannot create resource \"jobs\" in the namespace");
+        server.state().refused.extend([("shop", not_served), ("other", not_served)]);
+        let operator = start(&server);
+        let gone = server.database("shop", "gone", &json!({}));
+        // It waits all that time.
+        server.database("other", "waits", &json!({}));
+        for name in ["gone", "waits"] {
+            assert!(is_told(&server, "NamespaceNotServed", name).await, "{name}");
+        }
+        server.delete(&gone);
+        server.state().refused.remove("shop");
+        sleep(Duration::from_mins(2)).await;
+        server.database("shop", "late", &json!({}));
+        server.all_created("shop", SOON).await;
+        assert_eq!(server.state().told_about("late"), [""; 0]);
+        operator.end().await;
+    });
+}
+
+#[test]
 fn a_name_that_somebody_has_taken_is_told_and_ours_is_launched_when_it_is_free() {
     in_paused_time(async {
         let server = served();
