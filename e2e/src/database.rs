@@ -1,8 +1,8 @@
 //! Databases as tests write them down.
 
 use api::{
-    Connect, Credentials, Database, DatabaseSpec, DeletionPolicy, SecretKeyRef, Tls, TlsMode, ValueFrom,
-    ValueSource,
+    Connect, Credentials, Database, DatabaseSpec, DeletionPolicy, Parameters, SecretKeyRef, Tls, TlsMode,
+    ValueFrom, ValueSource,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub fn database(name: &str) -> Database {
         connect,
         credentials,
         name: None,
-        parameters: std::collections::BTreeMap::new(),
+        parameters: None,
         deletion_policy: Some(DeletionPolicy::Delete),
         backup_to: None,
         restore_from: None,
@@ -141,7 +141,11 @@ impl DatabaseFixture for Database {
     }
 
     fn parameter(mut self, name: &str, value: Value) -> Self {
-        self.spec.parameters.insert(name.to_owned(), value);
+        let before = self.spec.parameters.as_ref().map_or("{}", Parameters::as_str);
+        let mut all: serde_json::Map<_, _> =
+            serde_json::from_str(before).unwrap_or_else(|error| panic!("a test's own JSON: {error}"));
+        all.insert(name.to_owned(), value);
+        self.spec.parameters = parse(all.into());
         self
     }
 }

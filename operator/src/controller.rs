@@ -204,6 +204,10 @@ impl Controller {
         if !self.parts.health.ready.swap(true, Ordering::Relaxed) {
             info!(databases = self.world.databases.len(), "has seen every object");
         }
+        // Before anybody is looked at, who would be told else what was refused to others long ago.
+        for scope in self.waiting.tidy(now.moment) {
+            self.refusals.nobody_waits_for(&scope);
+        }
         let mut looks = 0;
         while looks < LOOKS
             && let Some(uid) = self.queue.next(now.moment)

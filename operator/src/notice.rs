@@ -47,6 +47,23 @@ pub fn stuck_job(stuck: &Stuck, namespace: &str, tenant_chart: &TenantChart) -> 
     })
 }
 
+/// What to say about the Job in `namespace` that is waited for and suspended. None of ours is when it is made. One in the
+/// operator's own namespace is no tenant's affair.
+pub fn suspended_job(jobs: &[JobFact], namespace: &str) -> Option<Notice> {
+    let is_waited_for = |job: &&JobFact| job.progress == JobProgress::Suspended && !job.recorded;
+    let suspended = jobs.iter().find(is_waited_for)?;
+    if suspended.operation.row().in_operator_namespace {
+        return None;
+    }
+    let name = &suspended.name;
+    Some(Notice::warning(
+        "JobSuspended",
+        format!(
+            "somebody has suspended Job {name}, and nothing is done until it goes on: `kubectl -n {namespace} patch job {name} --type merge -p '{{\"spec\":{{\"suspend\":false}}}}'` resumes it, and if it is deleted another one is made"
+        ),
+    ))
+}
+
 /// What to say about the Job that ended last, if it did not end by itself. `driver` is the name of its Driver, and
 /// `field` what of its pod template says how much it gets.
 pub fn dead_job(jobs: &[JobFact], driver: &str, moves_data: impl Fn(&JobFact) -> bool) -> Option<Notice> {

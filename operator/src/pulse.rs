@@ -19,12 +19,19 @@ const RECENTLY: Duration = Duration::from_mins(2);
 pub struct Pulse {
     start: Instant,
     heard: [AtomicU64; Kind::ALL.len()],
+    /// When the API server was last heard of after nobody had heard of it.
+    back: AtomicU64,
     ended: [AtomicBool; Kind::ALL.len()],
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { start: Instant::now(), heard: Default::default(), ended: Default::default() }
+        Self {
+            start: Instant::now(),
+            heard: Default::default(),
+            back: AtomicU64::default(),
+            ended: Default::default(),
+        }
     }
 }
 
@@ -32,6 +39,9 @@ impl Pulse {
     /// The watch of that kind has heard something.
     pub fn beat(&self, kind: Kind) {
         let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if self.is_away() {
+            self.back.store(elapsed, Ordering::Relaxed);
+        }
         if let Some(heard) = self.heard.get(kind as usize) {
             // Never zero, and never the same twice.
             heard.fetch_max(elapsed.max(heard.load(Ordering::Relaxed) + 1), Ordering::Relaxed);
@@ -56,14 +66,25 @@ impl Pulse {
         if let Some(kind) = ended {
             return Some(format!("the watch of {}s has ended", kind.name()));
         }
-        let now = self.start.elapsed();
-        let silence = |kind: &Kind| now.saturating_sub(Duration::from_millis(self.heard(*kind)));
-        if Kind::ALL.iter().all(|kind| silence(kind) > RECENTLY) {
-            // The API server is away, and a restart would not bring it back.
+        if self.is_away() {
+            // A restart would not bring it back.
             return None;
         }
+        // While it was away nobody could hear anything, and they are not all back at once.
+        let back = self.back.load(Ordering::Relaxed);
+        let silence = |kind: &Kind| self.since(self.heard(*kind).max(back));
         let deaf = Kind::ALL.into_iter().find(|kind| silence(kind) > DEAF_AFTER)?;
         Some(format!("the watch of {}s has heard nothing for {} s", deaf.name(), silence(&deaf).as_secs()))
+    }
+
+    /// Whether nobody hears of the API server.
+    fn is_away(&self) -> bool {
+        Kind::ALL.iter().all(|kind| self.since(self.heard(*kind)) > RECENTLY)
+    }
+
+    /// How long ago that was, in milliseconds from the start.
+    fn since(&self, then: u64) -> Duration {
+        self.start.elapsed().saturating_sub(Duration::from_millis(then))
     }
 }
 
@@ -94,11 +115,34 @@ mod tests {
         assert_eq!(pulse.complaint(), None);
         tokio::time::advance(Duration::from_mins(30)).await;
         assert_eq!(pulse.complaint(), None, "nobody hears anything: the API server is away");
-        hear(&[Kind::Database, Kind::Backup, Kind::Restore, Kind::Driver, Kind::Namespace]);
+        let others = [Kind::Database, Kind::Backup, Kind::Restore, Kind::Driver, Kind::Namespace];
+        hear(&others);
+        assert_eq!(pulse.complaint(), None, "it has just come back");
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_mins(1)).await;
+            hear(&others);
+            assert_eq!(pulse.complaint(), None);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
         let deaf = pulse.complaint().unwrap();
-        assert!(deaf.starts_with("the watch of Jobs has heard nothing for 1799 s"), "{deaf}");
+        assert!(deaf.starts_with("the watch of Jobs has heard nothing for 301 s"), "{deaf}");
         hear(&[Kind::Job]);
         assert_eq!(pulse.complaint(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_comes_and_goes_restarts_nobody() {
+        let pulse = Pulse::default();
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_mins(6)).await;
+            assert_eq!(pulse.complaint(), None);
+            // It is back for as long as one of them needs to hear of it.
+            pulse.beat(Kind::Database);
+            for _ in 0..3 {
+                assert_eq!(pulse.complaint(), None);
+                tokio::time::advance(Duration::from_secs(60)).await;
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

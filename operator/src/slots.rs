@@ -92,6 +92,11 @@ impl Slots {
         self.running.by_namespace.get(namespace).copied().unwrap_or_default()
     }
 
+    /// Whether any Job is there for a server, whether it runs or not.
+    pub fn has_jobs_on(&self, server: &str) -> bool {
+        [&self.running, &self.starting].iter().any(|counts| counts.by_server.contains_key(server))
+    }
+
     /// Whether nobody has room.
     pub fn is_full(&self, limits: Limits) -> bool {
         self.running.total >= limits.total

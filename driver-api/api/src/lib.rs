@@ -21,8 +21,8 @@ pub use kinds::{
     ActiveOperation, AwsSecretKeyRef, Backup, BackupDeletionPolicy, BackupLocation, BackupPhase, BackupSpec,
     BackupStatus, BackupTarget, Binding, ClientCertificate, Conditions, ConfigMapKeyRef, Connect,
     Credentials, Database, DatabasePhase, DatabaseSpec, DatabaseStatus, DeletionPolicy, DriverPodTemplate,
-    DriverRegistration, DriverRegistrationSpec, Encryption, FinalBackup, Progress, READY, Restore,
-    RestorePhase, RestoreSource, RestoreSpec, RestoreStatus, S3Credentials, S3Target,
+    DriverRegistration, DriverRegistrationSpec, Encryption, FinalBackup, Parameters, Progress, READY,
+    Restore, RestorePhase, RestoreSource, RestoreSpec, RestoreStatus, S3Credentials, S3Target,
     S3TargetOriginalSpelling, STALLED, SecretKeyRef, SecretTemplate, Tls, TlsCa, TlsCaSource, TlsMode,
     ValueFrom, ValueSource, crds,
 };

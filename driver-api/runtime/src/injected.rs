@@ -53,11 +53,29 @@ impl Injected {
         match (named, given) {
             (None, None) => Ok(()),
             (Some(named), given) => check(given, &named, S3_CA_FROM, field),
-            (None, Some(given)) => Err(refused(format!(
-                "{field} is not set, and this Job was given the authorities in {given}: they are not trusted; the next Job is given what is named"
-            ))),
+            (None, Some(given)) => Err(not_trusted(given, field)),
         }
     }
+
+    /// Whether authorities are mounted for an object store.
+    pub(crate) fn has_store_ca(&self) -> bool {
+        self.store_ca_from.is_some()
+    }
+
+    /// Fails if authorities are mounted that are none of those that `field` of live objects names. None have to be.
+    pub(crate) fn check_unused_store_ca(&self, named: &[Option<TlsCaSource>], field: &str) -> Result<()> {
+        let mut named = named.iter().flatten().filter_map(TlsCaSource::from);
+        match &self.store_ca_from {
+            Some(given) if !named.any(|named| named == *given) => Err(not_trusted(given, field)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn not_trusted(given: &str, field: &str) -> Failure {
+    refused(format!(
+        "this Job was given the authorities in {given}, which {field} does not name: they are not trusted; the next Job is given what is named"
+    ))
 }
 
 fn check(given: Option<&str>, named: &str, name: &str, field: &str) -> Result<()> {

@@ -1,9 +1,6 @@
 //! How a database and its login come to be as the spec asks, whatever operation asks for it.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
-use serde_json::Value;
 use tracing::info;
 
 use crate::binding::{BindingSecret, Content};
@@ -11,7 +8,7 @@ use crate::content;
 use crate::credentials;
 use crate::failure::{Failure, Result};
 use crate::run::Run;
-use api::{Reason, SecretTemplate};
+use api::{Parameters, Reason, SecretTemplate};
 use driver::{Desired, Driver, Login, Presence, Secret, Server, Target};
 
 /// What a spec asks for, and where.
@@ -26,7 +23,7 @@ pub(crate) struct Asked<P> {
 impl<P: for<'de> Deserialize<'de>> Asked<P> {
     /// What the live object asks for. The server is not asked, and nothing is written.
     pub(crate) async fn by<D: Driver<Parameters = P>>(run: &mut Run<'_>) -> Result<Self> {
-        let parameters = parse_parameters(run.record.live().spec.parameters.clone())?;
+        let parameters = parse_parameters(run.record.live().spec.parameters.as_ref())?;
         let server =
             credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
         run.hidden.hide(&server.admin.password);
@@ -100,7 +97,7 @@ pub(crate) async fn ensure<D: Driver>(
     }
 }
 
-fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: BTreeMap<String, Value>) -> Result<P> {
-    serde_json::from_value(Value::Object(parameters.into_iter().collect()))
+fn parse_parameters<P: for<'de> Deserialize<'de>>(parameters: Option<&Parameters>) -> Result<P> {
+    serde_json::from_str(parameters.map_or("{}", Parameters::as_str))
         .map_err(|error| Failure::new(Reason::Invalid, format!("spec.parameters: {error}")))
 }

@@ -3,10 +3,8 @@
 //! It is no driver's, and asks no server. It reads metadata alone, so that an object which nobody can decode goes too, and
 //! takes our finalizer off in a patch that holds nothing else.
 
-use std::fmt::Debug;
-
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tracing::info;
 
@@ -14,6 +12,7 @@ use crate::env::{Assignment, RequestName};
 use crate::failure::{Failure, Result, kubernetes};
 use crate::outcome::Outcome;
 use crate::record::finalizer::let_go;
+use crate::record::objects::Objects;
 use api::{BACKUP_FINALIZER, Backup, Database, FINALIZER, Operation, Reason};
 
 /// Lets the object go that `assignment` names: a Backup if it names one, else the Database.
@@ -39,15 +38,13 @@ async fn release(client: Client, assignment: &Assignment) -> Result<()> {
 
 async fn go<K>(client: Client, namespace: &str, name: &str, uid: &str, finalizer: &str) -> Result<()>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
 {
     let object = format!("{} {namespace}/{name}", K::kind(&()));
-    let api: Api<K> = Api::namespaced(client, namespace);
-    let found = api.get_metadata_opt(name).await;
+    let objects = Objects::<K>::new(client, namespace);
+    let found = objects.get_metadata(name).await;
     let found = found.map_err(|error| kubernetes(&format!("cannot read {object}"), error))?;
-    let Some(metadata) =
-        found.map(|found| found.metadata).filter(|metadata| metadata.uid.as_deref() == Some(uid))
-    else {
+    let Some(metadata) = found.filter(|metadata| metadata.uid.as_deref() == Some(uid)) else {
         info!("{object} is gone: nothing to do");
         return Ok(());
     };
@@ -60,5 +57,5 @@ where
         return Ok(());
     }
     info!("the namespace of {object} is terminating: what is on a server or in a store stays there");
-    let_go(&api, &metadata, finalizer).await
+    let_go(&objects, &metadata, finalizer).await
 }

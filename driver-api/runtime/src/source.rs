@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use kube::Api;
 use tracing::info;
 
 use crate::credentials;
 use crate::failure::{Failure, Result, kubernetes};
 use crate::folder;
+use crate::record::objects::Objects;
 use crate::run::Run;
-use api::{Backup, BackupLocation, BackupPhase, Reason, RestoreSource, env};
+use api::{Backup, BackupLocation, BackupPhase, Reason, RestoreSource, TlsCaSource, env};
 use driver::dump::{Description, Reader, Source, Stream};
 use driver::secret::Secret;
 use store::{Download, Manifest, Store};
@@ -143,11 +143,24 @@ impl SourceBackup {
     }
 }
 
+/// The authorities that `source` names for its object store, whatever has become of the backup.
+pub(crate) async fn named_authorities(source: &RestoreSource, run: &Run<'_>) -> Result<Option<TlsCaSource>> {
+    let location = match &source.backup {
+        Some(name) => find(name, run).await?.and_then(|backup| backup.status?.location),
+        None => source.location.clone(),
+    };
+    Ok(location.and_then(|location| location.s3.ca))
+}
+
+/// The Backup of that name.
+async fn find(name: &str, run: &Run<'_>) -> Result<Option<Backup>> {
+    let found = Objects::<Backup>::new(run.client.clone(), &run.assignment.namespace).get(name).await;
+    found.map_err(|error| kubernetes(&format!("cannot read the Backup {name}"), error))
+}
+
 /// Where the Backup of that name is stored, and the SHA-256 of its manifest.
 async fn recorded(name: &str, run: &Run<'_>) -> Result<(BackupLocation, String)> {
-    let api: Api<Backup> = Api::namespaced(run.client.clone(), &run.assignment.namespace);
-    let found = api.get_opt(name).await;
-    let backup = found.map_err(|error| kubernetes(&format!("cannot read the Backup {name}"), error))?;
+    let backup = find(name, run).await?;
     let missing = |why: String| Failure::new(Reason::BackupMissing, why);
     // It may go at any moment, and with it what a restore has begun to load.
     if backup.as_ref().is_some_and(Backup::is_being_deleted) && !run.restore_is_begun() {

@@ -3,8 +3,8 @@
 use api::Operation;
 
 use crate::attempts::JobFact;
-use crate::decision::{Decision, Stuck};
-use crate::notice::{Notice, dead_job, stuck_job};
+use crate::decision::{Decision, Stuck, Wait};
+use crate::notice::{Notice, dead_job, stuck_job, suspended_job};
 use crate::seen::backup::KnownBackup;
 use crate::seen::request::KnownRequest;
 use crate::tenant_chart::TenantChart;
@@ -16,8 +16,10 @@ pub fn notice(
     jobs: &[JobFact],
     tenant_chart: &TenantChart,
 ) -> Option<Notice> {
+    let dead = || dead_job(jobs, &backup.driver, |_| false);
     let stuck = match decision {
-        Decision::Launch(_) | Decision::Wait(_) => return dead_job(jobs, &backup.driver, |_| false),
+        Decision::Wait(Wait::Suspended) => return suspended_job(jobs, &backup.namespace).or_else(dead),
+        Decision::Launch(_) | Decision::Wait(_) => return dead(),
         Decision::Settled(_) => return None,
         Decision::Stuck(stuck) => stuck,
     };

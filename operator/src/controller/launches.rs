@@ -39,8 +39,7 @@ impl Controller {
             self.begin(&uid, now);
         }
         if self.waiting.is_empty() && self.launching.is_empty() {
-            self.waiting.tidy(now.moment);
-            self.refusals.nobody_waits();
+            self.waiting.nobody_waits();
         }
     }
 

@@ -80,9 +80,9 @@ impl Refusals {
         self.of_object.remove(uid);
     }
 
-    /// Nobody waits any more. Who is left alone for a while does not, and is told all the same.
-    pub(super) fn nobody_waits(&mut self) {
-        self.of_scope.clear();
+    /// Nobody waits for that any more. Who is left alone for a while does not, and is told all the same.
+    pub(super) fn nobody_waits_for(&mut self, scope: &Scope) {
+        self.of_scope.remove(scope);
     }
 
     fn of_all(&mut self, scope: &Scope, notice: Notice) -> bool {

@@ -4,8 +4,8 @@ use api::Operation;
 use api::lifecycle::Intent;
 
 use crate::attempts::JobFact;
-use crate::decision::{Decision, Stuck};
-use crate::notice::{Notice, dead_job, stuck_job};
+use crate::decision::{Decision, Stuck, Wait};
+use crate::notice::{Notice, dead_job, stuck_job, suspended_job};
 use crate::seen::database::KnownDatabase;
 use crate::tenant_chart::TenantChart;
 
@@ -17,10 +17,10 @@ pub fn notice<'a>(
     drivers: impl Iterator<Item = &'a str>,
     tenant_chart: &TenantChart,
 ) -> Option<Notice> {
+    let dead = || dead_job(jobs, &database.driver, |job| database.moves_data(job.operation));
     let stuck = match decision {
-        Decision::Launch(_) | Decision::Wait(_) => {
-            return dead_job(jobs, &database.driver, |job| database.moves_data(job.operation));
-        }
+        Decision::Wait(Wait::Suspended) => return suspended_job(jobs, &database.namespace).or_else(dead),
+        Decision::Launch(_) | Decision::Wait(_) => return dead(),
         Decision::Settled(_) => return None,
         Decision::Stuck(stuck) => stuck,
     };

@@ -196,6 +196,8 @@ impl World {
             Object::Namespace(namespace) => {
                 if self.terminating.get(&namespace.name).is_some_and(|(uid, _)| *uid == namespace.uid) {
                     self.terminating.remove(&namespace.name);
+                    // One of its name may be there again, and what is in it is known already.
+                    self.wake_namespace(&namespace.name, touched);
                 }
             }
         }

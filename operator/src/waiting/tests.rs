@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use crate::slots::Hold;
 
@@ -150,4 +152,114 @@ fn a_namespace_that_refuses_is_tried_by_one_after_a_pause_that_doubles() {
     assert!(world.waiting.next(&world.slots, world.limits, opens).is_none(), "and nobody beside it");
     world.waiting.accepted(&scope("a"));
     assert!(world.waiting.next(&world.slots, world.limits, opens).is_some());
+}
+
+#[test]
+fn a_namespace_that_asks_for_one_at_a_time_comes_no_sooner_than_its_turn() {
+    let mut world = World::new(1, 100);
+    for number in 0..20 {
+        for namespace in ["b", "c"] {
+            world.join(&format!("{namespace}-{number}"), namespace, "s");
+        }
+    }
+    let mut order = Vec::new();
+    for number in 0..30 {
+        // It asks again as soon as it has got what it asked for, and waits for nothing else.
+        if !world.waiting.lines.contains_key("a") {
+            world.join(&format!("a-{number}"), "a", "s");
+        }
+        let served = world.serve(at(0)).remove(0);
+        world.end(&served);
+        order.push(served);
+    }
+    let of_a = order.iter().filter(|uid| uid.starts_with("a-")).count();
+    assert_eq!(of_a, 10, "{order:?}");
+}
+
+/// Who of 10,000 waits for each its own server, and of how many lanes that is asked.
+fn looks(world: &World, now: Moment) -> (Option<String>, u32) {
+    let mut looks = 0;
+    let line = &world.waiting.lines["a"];
+    let takes_jobs = |scope: &Scope| world.waiting.pauses.takes_jobs(scope, now);
+    let first = line.first(false, takes_jobs, |lane| {
+        looks += 1;
+        room(&world.slots, lane, false, world.limits)
+    });
+    (first.map(|(_, uid)| uid.to_string()), looks)
+}
+
+#[test]
+fn ten_thousand_servers_of_one_namespace_cost_a_turn_no_more_than_one() {
+    let mut world = World::new(50, 1);
+    for number in 0..10_000 {
+        world.join(&format!("a-{number}"), "a", &format!("host-{number}"));
+    }
+    assert_eq!(looks(&world, at(0)), (Some("a-0".to_owned()), 1));
+
+    world.waiting.refused(&scope("a"), at(0), LONGEST_PAUSE);
+    assert_eq!(looks(&world, at(0)), (None, 0), "it is left alone for a while");
+    world.waiting.accepted(&scope("a"));
+
+    let hold =
+        |namespace: &str, server: &str, runs| Hold { lane: lane(namespace, server), runs, unasked: false };
+    for number in 0..4 {
+        let busy = format!("host-{number}");
+        world.slots.set(&busy.as_str().into(), Some(hold("z", &busy, true)));
+    }
+    assert_eq!(looks(&world, at(0)), (Some("a-4".to_owned()), 5), "the servers of the first four are busy");
+    for number in 0..4 {
+        world.slots.set(&format!("stuck-{number}").into(), Some(hold("a", "elsewhere", false)));
+    }
+    assert_eq!(looks(&world, at(0)), (None, 5), "four that do not begin are enough for one image");
+    assert!(!world.waiting.is_any_due(&world.slots, world.limits, at(0)));
+}
+
+#[test]
+fn who_changes_between_two_servers_that_are_full_leaves_nothing_behind() {
+    let mut world = World::new(100, 1);
+    for server in ["one", "two"] {
+        world.slots.set(&server.into(), Some(Hold { lane: lane("z", server), runs: true, unasked: false }));
+        world.join(&format!("a-{server}"), "a", server);
+    }
+    for _ in 0..1_000 {
+        world.join("a-flips", "a", "one");
+        world.join("a-flips", "a", "two");
+    }
+    let all: Vec<_> = world.waiting.of_scope(&scope("a")).map(|uid| &**uid).collect();
+    assert_eq!(all, ["a-one", "a-two", "a-flips"]);
+    for server in ["one", "two"] {
+        world.waiting.leave(&format!("a-{server}").into());
+    }
+    world.waiting.leave(&"a-flips".into());
+    assert!(world.waiting.lines.is_empty(), "{:?}", world.waiting.lines);
+}
+
+#[test]
+fn of_namespaces_that_come_and_go_little_is_kept_while_another_is_not_served() {
+    let mut world = World::new(100, 1);
+    world.slots.set(&"x".into(), Some(Hold { lane: lane("z", "full"), runs: true, unasked: false }));
+    world.join("stuck-1", "stuck", "full");
+    world.waiting.refused(&scope("stuck"), at(0), LONGEST_PAUSE);
+    let mut forgotten = Vec::new();
+    for number in 0..3_000 {
+        let (namespace, now) = (format!("n{number}"), at(number));
+        for name in ["served", "refused"] {
+            let uid = format!("{namespace}-{name}");
+            world.join(&uid, &namespace, "s");
+            if name == "served" {
+                assert_eq!(world.serve(now), [uid.as_str()]);
+                world.end(&uid);
+            } else {
+                world.waiting.refused(&scope(&namespace), now, LONGEST_PAUSE);
+                world.waiting.leave(&uid.into());
+            }
+        }
+        forgotten.extend(world.waiting.tidy(now));
+    }
+    let Waiting { lines, counts, pauses, rested, .. } = &world.waiting;
+    assert_eq!((lines.len(), counts.len()), (1, 1), "who waits is kept");
+    assert_eq!(pauses.len(), 2, "and its pause, and the one that is not over yet");
+    assert_eq!(rested.len(), rested::MOST, "and when those were served that were served last");
+    assert_eq!(forgotten.len(), 2_999);
+    assert!(!forgotten.contains(&scope("stuck")), "somebody waits for it");
 }

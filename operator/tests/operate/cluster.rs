@@ -1,76 +1,16 @@
 //! What moves Jobs: pods that start after a while, run a driver, and end; Jobs that are removed when their time is over.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::chance::Chance;
 use crate::driver::{self, Exit, Run};
+use crate::pods::Pods;
 use crate::server::Server;
 use crate::store::Key;
-
-/// How pods behave.
-#[derive(Clone, Debug)]
-pub(crate) struct Pods {
-    /// How long it takes until a pod exists, and then until its container runs, in milliseconds.
-    pub(crate) start: (u64, u64),
-    /// How long a step of a driver takes, in milliseconds.
-    pub(crate) step: (u64, u64),
-    /// How long a container runs before its driver looks at anything.
-    pub(crate) work: Duration,
-    /// In so many of a thousand steps the driver fails.
-    pub(crate) failing: u64,
-    /// Images that cannot be pulled.
-    pub(crate) not_pulled: BTreeSet<String>,
-    /// Namespaces whose Jobs are suspended when they are made.
-    pub(crate) suspended: BTreeSet<String>,
-}
-
-impl Default for Pods {
-    fn default() -> Self {
-        Self {
-            start: (100, 900),
-            step: (5, 200),
-            work: Duration::ZERO,
-            failing: 0,
-            not_pulled: BTreeSet::new(),
-            suspended: BTreeSet::new(),
-        }
-    }
-}
-
-/// What the cluster knows.
-#[derive(Debug)]
-pub(crate) struct Cluster {
-    pub(crate) chance: Chance,
-    pub(crate) pods: Pods,
-    /// One driver at a time works on a database.
-    pub(crate) locks: BTreeMap<String, Arc<Mutex<()>>>,
-    /// How many are at work now, by server, and the most that ever were: in all, and on one server.
-    pub(crate) at_work: BTreeMap<String, usize>,
-    pub(crate) most_at_work: usize,
-    pub(crate) most_on_one_server: usize,
-    /// Uids of the Databases whose databases exist on the server.
-    pub(crate) on_the_server: BTreeSet<String>,
-}
-
-impl Cluster {
-    pub(crate) fn new(chance: Chance, pods: Pods) -> Self {
-        Self {
-            chance,
-            pods,
-            locks: BTreeMap::new(),
-            at_work: BTreeMap::new(),
-            most_at_work: 0,
-            most_on_one_server: 0,
-            on_the_server: BTreeSet::new(),
-        }
-    }
-}
 
 /// Moves a Job on, from now until it is removed.
 pub(crate) fn start(server: &Arc<Server>, job: &Value) {
@@ -123,7 +63,6 @@ pub(crate) fn start(server: &Arc<Server>, job: &Value) {
 }
 
 async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pods) -> Exit {
-    sleep(pods.work).await;
     let uid = job.pointer("/metadata/labels/db.isotoma.com~1uid").and_then(Value::as_str).unwrap_or_default();
     let (on, lock) = {
         let mut state = server.state();
@@ -139,6 +78,7 @@ async fn work(server: &Arc<Server>, job: &Value, chance: &mut Chance, pods: &Pod
         }
         (on, Arc::clone(cluster.locks.entry(uid.to_owned()).or_default()))
     };
+    sleep(pods.work).await;
     let exit = {
         let _alone = lock.lock().await;
         let mut run = Run { server, job, chance, pods, uid };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use tokio::time::sleep;
@@ -18,11 +18,11 @@ use crate::server::Server;
 use crate::stream::{Body, half};
 
 impl Server {
-    /// A client of it. While `cut` is true, nothing gets through.
-    pub(crate) fn client(self: &Arc<Self>, cut: &Arc<AtomicBool>) -> Client {
-        let (server, cut) = (Arc::clone(self), Arc::clone(cut));
+    /// The client of the operator in that pod. While `cut` is true, nothing gets through.
+    pub(crate) fn client(self: &Arc<Self>, pod: &str, cut: &Arc<AtomicBool>) -> Client {
+        let (server, pod, cut) = (Arc::clone(self), pod.to_owned(), Arc::clone(cut));
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let (server, cut) = (Arc::clone(&server), Arc::clone(&cut));
+            let (server, pod, cut) = (Arc::clone(&server), pod.clone(), Arc::clone(&cut));
             async move {
                 if cut.load(Ordering::Relaxed) || server.state().away {
                     return Err(Box::<dyn std::error::Error + Send + Sync>::from("connection refused"));
@@ -30,7 +30,7 @@ impl Server {
                 let (parts, body) = request.into_parts();
                 let request = Request::from_parts(parts, Full::new(body.collect_bytes().await?));
                 let (ours, theirs) = tokio::io::duplex(1 << 16);
-                tokio::spawn(server.serve(theirs, cut));
+                tokio::spawn(server.serve(theirs, pod, cut));
                 let (mut sender, connection) =
                     hyper::client::conn::http1::handshake(TokioIo::new(ours)).await?;
                 tokio::spawn(connection);
@@ -40,16 +40,15 @@ impl Server {
         Client::new(service, "default")
     }
 
-    async fn serve(self: Arc<Self>, connection: tokio::io::DuplexStream, cut: Arc<AtomicBool>) {
+    async fn serve(self: Arc<Self>, connection: tokio::io::DuplexStream, pod: String, cut: Arc<AtomicBool>) {
         let mut restarts = self.restarts.subscribe();
-        let service = service_fn(|request| Arc::clone(&self).answer(request));
+        let service = service_fn(|request| Arc::clone(&self).answer(pod.clone(), request));
         let serving =
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service);
         let is_cut = async {
-            while !cut.load(Ordering::Relaxed) {
-                if restarts.changed().await.is_err() || !cut.load(Ordering::Relaxed) {
-                    break;
-                }
+            if !cut.load(Ordering::Relaxed) {
+                // An error says that the server is gone.
+                let _ = restarts.changed().await;
             }
         };
         tokio::select! {
@@ -58,7 +57,11 @@ impl Server {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
+    async fn answer(
+        self: Arc<Self>,
+        pod: String,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, std::io::Error> {
         let (parts, body) = request.into_parts();
         let sent = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let query: BTreeMap<String, String> = parts.uri.query().map(pairs).unwrap_or_default();
@@ -79,6 +82,9 @@ impl Server {
             Fault::None | Fault::LostAfter | Fault::Cut | Fault::Silent => {}
         }
         let answer = self.handle(&parts.method, parts.uri.path(), &query, &sent);
+        if parts.method == Method::POST && place(parts.uri.path()).is_some_and(|(of, ..)| of == "jobs") {
+            *self.state().answers.entry((pod, answer.status().as_u16())).or_default() += 1;
+        }
         match fault {
             Fault::LostAfter => Err(lost()),
             Fault::Silent => std::future::pending().await,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::chance::Chance;
-use crate::cluster::Pods;
+use crate::pods::Pods;
 use crate::server::Server;
 use crate::store::Key;
 

@@ -19,6 +19,7 @@ mod driver;
 mod faults;
 mod people;
 mod play;
+mod pods;
 mod routes;
 mod scenarios;
 mod seeds;

@@ -21,18 +21,33 @@ pub(crate) struct Wanted {
     pub(crate) nonsense: Vec<Key>,
 }
 
-/// A Database as text: `parameters` as given, and `phase`.
-pub(crate) fn text_database(
-    namespace: &str,
-    name: &str,
-    phase: &str,
-    parameters: Bytes,
-) -> (Key, Vec<Bytes>) {
+/// What of a Database that is only text may be long or strange.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) phase: &'static str,
+    pub(crate) annotations: Bytes,
+    pub(crate) parameters: Bytes,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        let nothing = Bytes::from_static(b"{}");
+        Self { phase: "null", annotations: nothing.clone(), parameters: nothing }
+    }
+}
+
+/// A Database as text.
+pub(crate) fn text_database(namespace: &str, name: &str, text: &Text) -> (Key, Vec<Bytes>) {
+    let Text { phase, annotations, parameters } = text;
     let begin = format!(
-        r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"text-{namespace}-{name}","generation":1,"resourceVersion":"@version"}},"status":{{"phase":{phase}}},"spec":{{"driver":"engine","connect":{{"host":"db.example"}},"deletionPolicy":"Delete","parameters":"#
+        r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"text-{namespace}-{name}","generation":1,"resourceVersion":"@version","annotations":"#
+    );
+    let between = format!(
+        r#"}},"status":{{"phase":{phase}}},"spec":{{"driver":"engine","connect":{{"host":"db.example"}},"deletionPolicy":"Delete","parameters":"#
     );
     let key = ("databases", namespace.to_owned(), name.to_owned());
-    (key, vec![begin.into(), parameters, Bytes::from_static(b"}}")])
+    let end = Bytes::from_static(b"}}");
+    (key, vec![begin.into(), annotations.clone(), between.into(), parameters.clone(), end])
 }
 
 pub(crate) fn nested(levels: usize) -> Bytes {
@@ -62,7 +77,8 @@ pub(crate) async fn play(server: &Arc<Server>, chance: &mut Chance) -> Wanted {
         match chance.below(12) {
             0 => {
                 let levels = if chance.thousandth(500) { 140 } else { 1 };
-                let (key, parts) = text_database(namespace, &name, r#""Sideways""#, nested(levels));
+                let text = Text { phase: "\"Sideways\"", parameters: nested(levels), ..Text::default() };
+                let (key, parts) = text_database(namespace, &name, &text);
                 server.state().store.put_text(key.clone(), &parts);
                 server.tell();
                 wanted.nonsense.push(key);

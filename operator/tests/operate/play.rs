@@ -35,8 +35,15 @@ impl Operator {
         let config = Config::parse_from(own.into_iter().chain(resync).chain(flags.iter().copied()));
         let (stop, stopped) = watch::channel(false);
         let health = Arc::new(Health::default());
-        let task = tokio::spawn(operate(server.client(&cut), config, Arc::clone(&health), stopped));
+        let task = tokio::spawn(operate(server.client(pod, &cut), config, Arc::clone(&health), stopped));
         Self { stop, cut, task, health }
+    }
+
+    /// What `/metrics` says of a metric, which is named as there, with its labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.health.metrics.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} is missing in {text}")).parse().unwrap()
     }
 
     /// Ends at once, with nothing said to anybody.
@@ -97,8 +104,14 @@ impl Server {
 impl State {
     /// The names of the Databases in a namespace that are not Created and Ready.
     pub(crate) fn not_created(&self, namespace: &str) -> Vec<&str> {
+        let is_ready =
+            |condition: &Value| condition["type"] == json!("Ready") && condition["status"] == json!("True");
+        let is_created = |status: &Value| {
+            let conditions = status["conditions"].as_array();
+            status["phase"] == json!("Created") && conditions.is_some_and(|all| all.iter().any(is_ready))
+        };
         let all = self.store.of("databases").filter(|(key, _)| key.1 == namespace);
-        let not = all.filter(|(_, object)| object.value["status"]["phase"] != json!("Created"));
+        let not = all.filter(|(_, object)| !is_created(&object.value["status"]));
         not.map(|(key, _)| key.2.as_str()).collect()
     }
 
@@ -110,6 +123,12 @@ impl State {
     /// How many Jobs were taken of a namespace.
     pub(crate) fn posts_in(&self, namespace: &str) -> usize {
         self.posts.iter().filter(|post| post.namespace == namespace).count()
+    }
+
+    /// The reasons of the Events about an object of that name.
+    pub(crate) fn told_about(&self, name: &str) -> Vec<&str> {
+        let about = self.events.iter().filter(|(_, about)| about == name);
+        about.map(|(reason, _)| reason.as_str()).collect()
     }
 
     /// Whether an Event with that reason is about an object of that name.

@@ -124,10 +124,7 @@ impl Server {
                 None => refusal(409, "AlreadyExists", "already exists", ""),
             };
         }
-        let answer = self.post_job(namespace, value);
-        let code = answer.as_ref().map_or_else(|refused| refused.status().as_u16(), |_| 201);
-        *self.state().answers.entry(code).or_default() += 1;
-        match answer {
+        match self.post_job(namespace, value) {
             Ok(created) => self.dated(201, &created),
             Err(refused) => refused,
         }
@@ -148,7 +145,12 @@ impl Server {
         let Some(created) = self.create("jobs", value) else {
             return Err(refusal(409, "AlreadyExists", "jobs.batch already exists", ""));
         };
-        let post = Post { namespace: namespace.to_owned(), name: text(&created, "/metadata/name") };
+        let post = Post {
+            namespace: namespace.to_owned(),
+            name: text(&created, "/metadata/name"),
+            uid: text(&created, "/metadata/labels/db.isotoma.com~1uid"),
+            at: self.age(),
+        };
         self.state().posts.push(post);
         crate::cluster::start(self, &created);
         Ok(created)

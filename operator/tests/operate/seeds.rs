@@ -68,12 +68,11 @@ fn whatever_fails_all_is_done_once_it_works_again() {
 /// `make fuzz`, and one seed again.
 #[test]
 #[ignore = "`make fuzz` runs it, with new seeds each time"]
-#[expect(clippy::disallowed_methods, reason = "the seed of one story, by hand")]
 fn new_seeds() {
-    if let Some(seed) = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
+    if let Some(seed) = given("SEED") {
         return (0..AGAIN).for_each(|_| within(ENDLESS, seed, || play_one(seed, &AtomicU64::new(0))));
     }
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
+    let seconds = given("FUZZ_SECONDS").unwrap_or(60);
     let first = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() << 16;
     let (begun, met, mut next) = (std::time::Instant::now(), AtomicU64::new(0), first);
     while begun.elapsed() < Duration::from_secs(seconds) {
@@ -82,6 +81,14 @@ fn new_seeds() {
         next += ROUND;
     }
     eprintln!("{} seeds from {first} on, {} faults met, none failed", next - first, met.into_inner());
+}
+
+/// The number that is given by hand, if one is: `make fuzz` leaves empty what is not.
+#[expect(clippy::disallowed_methods, reason = "how a test is given anything by hand")]
+fn given(name: &str) -> Option<u64> {
+    let text = std::env::var_os(name).filter(|text| !text.is_empty())?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{name} is to be a whole number, and is {}", text.display())))
 }
 
 /// Plays seeds on every core, and answers those that fail.

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, Pods};
 use crate::faults::Faults;
+use crate::pods::{Cluster, Pods};
 use crate::store::{Key, Resource, Store};
 
 /// A Job that was taken.
@@ -20,6 +20,10 @@ use crate::store::{Key, Resource, Store};
 pub(crate) struct Post {
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// The uid of the object that it works on.
+    pub(crate) uid: String,
+    /// How long the server had been there.
+    pub(crate) at: Duration,
 }
 
 /// All that the API server knows.
@@ -33,8 +37,8 @@ pub(crate) struct State {
     pub(crate) streams: bool,
     /// The Jobs that it took, in their order.
     pub(crate) posts: Vec<Post>,
-    /// The answers to the POSTs of Jobs, by code.
-    pub(crate) answers: BTreeMap<u16, usize>,
+    /// The answers to the POSTs of Jobs, by pod of the operator and code.
+    pub(crate) answers: BTreeMap<(String, u16), usize>,
     /// Reason and name of what each Event is about.
     pub(crate) events: Vec<(String, String)>,
     /// How many requests there were.

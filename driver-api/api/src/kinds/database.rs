@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connect::Connect;
 use super::credentials::Credentials;
+use super::parameters::Parameters;
 use super::restore::RestoreSource;
 use super::target::BackupTarget;
 use crate::labels::FINALIZER;
@@ -103,9 +104,9 @@ pub struct DatabaseSpec {
     #[x_kube(validation = Rule::new("!(self in ['postgres', 'template0', 'template1', 'rdsadmin', 'cloudsqladmin', 'azure_maintenance', 'azure_sys', 'mysql', 'sys', 'information_schema', 'performance_schema', 'public', 'defaultdb']) && !self.startsWith('pg_')").message("this name is reserved by the server: choose another"))]
     pub name: Option<String>,
     /// Parameters of the driver's own, such as `extensions`. An unknown one is refused.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::schema::free_form_object")]
-    pub parameters: BTreeMap<String, serde_json::Value>,
+    pub parameters: Option<Parameters>,
     /// What becomes of the database when this object is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,

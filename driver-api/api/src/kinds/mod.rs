@@ -7,6 +7,7 @@ mod crds;
 mod credentials;
 mod database;
 mod location;
+mod parameters;
 mod patterns;
 mod progress;
 mod registration;
@@ -24,6 +25,7 @@ pub use database::{
     FinalBackup, SecretTemplate,
 };
 pub use location::BackupLocation;
+pub use parameters::Parameters;
 pub use progress::Progress;
 pub use registration::{DriverPodTemplate, DriverRegistration, DriverRegistrationSpec};
 pub use restore::{Restore, RestorePhase, RestoreSource, RestoreSpec, RestoreStatus};

@@ -41,7 +41,7 @@ pub(crate) async fn backup<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
 }
 
 async fn write_backup<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Record<Backup>) -> Result<()> {
-    given::check(run)?;
+    given::check(run).await?;
     let folder = BackupFolder::of(run, &own_path(request.live())).await?;
     let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
     run.hidden.hide(&server.admin.password);

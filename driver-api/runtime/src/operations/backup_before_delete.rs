@@ -31,7 +31,7 @@ pub(crate) async fn backup_before_delete<D: Driver>(driver: &D, run: &mut Run<'_
         info!("the final backup is complete, and the drop is due");
         return Ok(());
     }
-    given::check(run)?;
+    given::check(run).await?;
     let attempt = random_attempt()?;
     let path = final_path(run, &attempt);
     let folder = BackupFolder::of(run, &path).await?;

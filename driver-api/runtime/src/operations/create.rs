@@ -17,7 +17,7 @@ use driver::{Driver, Presence, Server, Target};
 /// Connects, and only then makes its first effect, which is the finalizer; stores the password, and only
 /// then uses it; believes only what it observes. If nothing is to be done, it says so and no more.
 pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
-    given::check(run)?;
+    given::check(run).await?;
     let source = source_of(run).await?;
     let mut asked = Asked::by::<D>(run).await?;
     let (server, target) = (asked.server.clone(), asked.database.clone());

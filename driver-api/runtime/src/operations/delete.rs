@@ -25,7 +25,7 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     if intent == Intent::Retain {
         return retain::<D>(run).await;
     }
-    given::check(run)?;
+    given::check(run).await?;
     let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
     run.hidden.hide(&server.admin.password);
     let target = run.target::<D>();

@@ -67,7 +67,7 @@ fn is_active(run: &Run<'_>, request: &Record<Restore>) -> bool {
 async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: Option<&mut Record<Restore>>) -> Result<()> {
     let begun = run.restore_is_begun();
     let mut request = request.filter(|request| !request.is_completed());
-    given::check(run)?;
+    given::check(run).await?;
     let mut from = None;
     if let Some(request) = request.as_deref_mut() {
         let said = ("Starting", "a driver reads the backup");
@@ -134,7 +134,7 @@ async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
     if run.record.live().phase() != Some(DatabasePhase::RestoreRequested) {
         return Ok(());
     }
-    given::check(run)?;
+    given::check(run).await?;
     let mut asked = Asked::by::<D>(run).await?;
     let (server, database) = (asked.server.clone(), asked.database.clone());
     let mut session = driver.connect(&server, &database).await?;

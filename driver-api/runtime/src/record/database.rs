@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
-use kube::{Api, Client};
+use kube::Client;
 use tracing::warn;
 
 use super::finalizer::Guarded;
+use super::objects::Objects;
 use super::{Kind, Record, Wish, now, set_failed, step, superseded};
 use crate::env::{Assignment, RequestName};
 use crate::failure::{Result, kubernetes};
@@ -84,8 +85,8 @@ pub(crate) enum Loaded {
 impl Record<Database> {
     /// Reads the live object and checks that this run is due on it.
     pub(crate) async fn load(client: Client, assignment: &Assignment) -> Result<Loaded> {
-        let api: Api<Database> = Api::namespaced(client.clone(), &assignment.namespace);
-        let found = api.get_opt(&assignment.database).await;
+        let objects = Objects::<Database>::new(client.clone(), &assignment.namespace);
+        let found = objects.get(&assignment.database).await;
         let Some(live) = found.map_err(|error| kubernetes("cannot read the Database", error))? else {
             return Ok(Loaded::Done("the Database is gone"));
         };

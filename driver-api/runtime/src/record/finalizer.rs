@@ -1,13 +1,13 @@
 //! How a finalizer is set and taken off: by compare-and-swap, in a patch that holds nothing else.
 
-use std::fmt::Debug;
-
-use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::{Api, Resource};
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use kube::api::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::info;
 
+use super::objects::Objects;
 use super::{Kind, Record, TRIES, is_conflict, is_unsure};
 use crate::failure::{Failure, Result, kubernetes};
 use api::Reason;
@@ -30,7 +30,7 @@ impl<K: Guarded> Record<K> {
                 return Ok(());
             }
             finalizers.push(K::FINALIZER.to_owned());
-            match swap(&self.api, self.live.meta(), &finalizers).await {
+            match swap(&self.objects, self.live.meta(), &finalizers).await {
                 Ok(metadata) => {
                     info!(finalizer = K::FINALIZER, "guarded {self}");
                     *self.live.meta_mut() = metadata;
@@ -46,14 +46,14 @@ impl<K: Guarded> Record<K> {
 
     /// Takes our finalizer off, which is the last effect of a deletion.
     pub(crate) async fn let_go(&mut self) -> Result<()> {
-        let_go(&self.api, self.live.meta(), K::FINALIZER).await
+        let_go(&self.objects, self.live.meta(), K::FINALIZER).await
     }
 }
 
 /// Takes `finalizer` off the object with that metadata. One that is gone is what was wanted.
-pub(crate) async fn let_go<K>(api: &Api<K>, metadata: &ObjectMeta, finalizer: &str) -> Result<()>
+pub(crate) async fn let_go<K>(objects: &Objects<K>, metadata: &ObjectMeta, finalizer: &str) -> Result<()>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
 {
     let name = metadata.name.as_deref().unwrap_or_default();
     let object = format!("{} {name}", K::kind(&()));
@@ -61,7 +61,7 @@ where
     for _ in 0..TRIES {
         let all = metadata.finalizers.iter().flatten();
         let rest: Vec<_> = all.filter(|name| *name != finalizer).cloned().collect();
-        match swap(api, &metadata, &rest).await {
+        match swap(objects, &metadata, &rest).await {
             Ok(_) => {
                 info!(finalizer, "let {object} go");
                 return Ok(());
@@ -70,10 +70,10 @@ where
             Err(error) if is_conflict(&error) || is_unsure(&error) => {}
             Err(error) => return Err(kubernetes(&format!("cannot take the finalizer off {object}"), error)),
         }
-        let found = api.get_metadata_opt(name).await;
+        let found = objects.get_metadata(name).await;
         let found = found.map_err(|error| kubernetes(&format!("cannot read {object}"), error))?;
-        match found.filter(|found| found.metadata.uid == metadata.uid) {
-            Some(found) => metadata = found.metadata,
+        match found.filter(|found| found.uid == metadata.uid) {
+            Some(found) => metadata = found,
             None => return Ok(()),
         }
     }
@@ -81,16 +81,17 @@ where
 }
 
 /// Replaces the finalizers. The patch holds what says which object it is for, and nothing else.
-#[expect(clippy::disallowed_methods, reason = "this is the one module that writes finalizers")]
-async fn swap<K>(api: &Api<K>, metadata: &ObjectMeta, finalizers: &[String]) -> kube::Result<ObjectMeta>
+async fn swap<K>(
+    objects: &Objects<K>,
+    metadata: &ObjectMeta,
+    finalizers: &[String],
+) -> kube::Result<ObjectMeta>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
 {
     let patch = json!({"metadata": {
         "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
     }});
     let name = metadata.name.as_deref().unwrap_or_default();
-    // Of the answer no more is read than the metadata: what the object says besides may be from another release.
-    let answer = api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    Ok(answer.metadata)
+    objects.patch_metadata(name, &patch).await
 }

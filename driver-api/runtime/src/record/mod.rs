@@ -7,6 +7,7 @@ mod announced;
 pub(crate) mod backup;
 pub(crate) mod database;
 pub(crate) mod finalizer;
+pub(crate) mod objects;
 pub(crate) mod request;
 pub(crate) mod restore;
 
@@ -15,15 +16,15 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
+use self::objects::Objects;
 use crate::failure::{Failure, Result, kubernetes};
-use api::{Conditions, DRIVER_FIELD_MANAGER, READY, Reason, Retry, STALLED};
+use api::{Conditions, READY, Reason, Retry, STALLED};
 
 /// How often a write is tried when others write the same object, or answers are lost.
 const TRIES: usize = 5;
@@ -51,7 +52,7 @@ pub(crate) trait Kind:
 
 /// The live object, and what this run may write on it.
 pub(crate) struct Record<K: Kind> {
-    api: Api<K>,
+    objects: Objects<K>,
     live: K,
     due: K::Due,
 }
@@ -65,7 +66,7 @@ enum Wish {
 impl<K: Kind> Record<K> {
     /// The object `live`, as the API server gave it.
     pub(crate) fn of(client: Client, namespace: &str, live: K, due: K::Due) -> Self {
-        Self { api: Api::namespaced(client, namespace), live, due }
+        Self { objects: Objects::new(client, namespace), live, due }
     }
 
     /// The object as it was last read or written.
@@ -148,7 +149,6 @@ impl<K: Kind> Record<K> {
         Err(self.contended())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that writes statuses")]
     async fn swap_status(&self, status: &K::Status) -> kube::Result<K> {
         let mut fields = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         let before = serde_json::to_value(self.live.status()).map_err(kube::Error::SerdeError)?;
@@ -157,9 +157,7 @@ impl<K: Kind> Record<K> {
             "metadata": {"uid": self.live.meta().uid, "resourceVersion": self.live.meta().resource_version},
             "status": fields,
         });
-        let parameters =
-            PatchParams { field_manager: Some(DRIVER_FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.api.patch_status(self.name(), &parameters, &Patch::Merge(&patch)).await
+        self.objects.patch_status(self.name(), &patch).await
     }
 
     /// Reads the object again. Fails if it is gone, or the run may not act on it any more.
@@ -170,7 +168,7 @@ impl<K: Kind> Record<K> {
 
     /// Reads the object again. Fails if it is gone.
     async fn read_again(&mut self) -> Result<()> {
-        let found = self.api.get_opt(self.name()).await;
+        let found = self.objects.get(self.name()).await;
         let found = found.map_err(|error| kubernetes(&format!("cannot read {self}"), error))?;
         self.live =
             found.filter(|live| live.meta().uid == self.live.meta().uid).ok_or_else(|| self.gone())?;

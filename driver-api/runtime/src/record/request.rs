@@ -3,9 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use k8s_openapi::jiff::{SpanRound, Timestamp, Unit};
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use tracing::warn;
 
+use super::objects::Objects;
 use super::{Kind, Record, Wish, now, set_failed, superseded};
 use crate::failure::{Result, kubernetes};
 use api::{Conditions, Progress, READY, Reason, STALLED};
@@ -78,8 +79,7 @@ impl<K: Requested> Record<K> {
         uid: Option<&str>,
         wanted: Wanted,
     ) -> Result<Option<Self>> {
-        let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let found = api.get_opt(name).await;
+        let found = Objects::<K>::new(client.clone(), namespace).get(name).await;
         let found =
             found.map_err(|error| kubernetes(&format!("cannot read {} {name}", K::kind(&())), error))?;
         let is_it =

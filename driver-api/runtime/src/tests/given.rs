@@ -279,16 +279,79 @@ async fn authorities_that_the_spec_does_not_name_are_trusted_by_no_store() {
     assert_eq!(outcome, Outcome::Done);
 }
 
+/// What somebody does to a Database, with a value.
+type Change = fn(&mut Value, &Value);
+
 /// Whom the store's client is to trust, the connection to the server may trust, too.
 #[tokio::test]
-async fn authorities_that_nobody_names_are_trusted_by_no_create() {
-    let world = World::with(&all_of_it());
-    world.server.refuse(Some((ErrorKind::Unreachable, "it was connected to".to_owned())));
-    let mut variables = FOR_THE_SERVER.to_vec();
-    variables.push((env::S3_CA_FROM, "configmap/of-a-thief/ca.crt", None));
-    let outcome = run(&world, Operation::Create, &variables).await;
+async fn authorities_that_nobody_names_are_trusted_by_no_run_that_connects() {
+    let named = json!({"configMapKeyRef": {"name": "stores-ca", "key": "ca.crt"}});
+    let s3 = json!({"region": "eu-west-1", "bucket": "backups", "ca": named});
+    let backup_to = json!({"s3": s3});
+    let from = json!({"location": {"s3": s3, "path": "elsewhere"}});
+    let nothing: Change = |_, _| {};
+    let backed_up: Change = |database, backup_to| database["spec"]["backupTo"] = backup_to.clone();
+    let made_from: Change = |database, from| database["spec"]["restoreFrom"] = from.clone();
+    let loaded: Change = |database, from| {
+        database["spec"]["restoreFrom"] = from.clone();
+        database["status"]["phase"] = json!("RestoreCompleted");
+        database["status"]["activeOperation"] =
+            json!({"operation": "restore", "job": "dead", "restore": "back"});
+    };
+    // And whether what the Database names for a store is given to that operation.
+    for (operation, change, value, is_given) in [
+        (Operation::Create, nothing, &Value::Null, false),
+        (Operation::Create, backed_up, &backup_to, false),
+        (Operation::Create, made_from, &from, true),
+        (Operation::Restore, loaded, &from, true),
+        (Operation::Delete, nothing, &Value::Null, false),
+        (Operation::Delete, backed_up, &backup_to, true),
+    ] {
+        let world = World::with(&all_of_it());
+        assert_eq!(run(&world, Operation::Create, &FOR_THE_SERVER).await, Outcome::Done);
+        world.api.edit(|database| change(database, value));
+        if operation == Operation::Delete {
+            world.api.delete();
+        }
+        world.server.refuse(Some((ErrorKind::Unreachable, "it was connected to".to_owned())));
+        let with = |ca| [&FOR_THE_SERVER[..], &[(env::S3_CA_FROM, ca, None)]].concat();
+        let outcome = run(&world, operation, &with("configmap/of-a-thief/ca.crt")).await;
+        let message = assert_failed(&outcome, Reason::CredentialsMissing);
+        assert!(
+            message.contains("configmap/of-a-thief/ca.crt") && message.contains("not trusted"),
+            "{operation}: {message}"
+        );
+        let outcome = run(&world, operation, &with("configmap/stores-ca/ca.crt")).await;
+        let reason = if is_given { Reason::Unreachable } else { Reason::CredentialsMissing };
+        assert_failed(&outcome, reason);
+        world.server.refuse(None);
+        assert_eq!(
+            run(&world, operation, &FOR_THE_SERVER).await,
+            Outcome::Done,
+            "{operation}: none have to be"
+        );
+    }
+}
+
+/// Nor by one that loads what a Backup or Restore names.
+#[tokio::test]
+async fn authorities_are_those_of_the_backup_that_is_loaded_or_none() {
+    let named = json!({"configMapKeyRef": {"name": "stores-ca", "key": "ca.crt"}});
+    let stored = Stored::alone(&["one"]).await;
+    stored.world.api.edit(|database| database["spec"]["backupTo"]["s3"]["ca"] = named.clone());
+    stored.ask_backup("nightly");
+    let ca = |ca| vec![(env::S3_CA_FROM, ca, None)];
+    let right = ca("configmap/stores-ca/ca.crt");
+    assert_eq!(run(&stored.world, Operation::Backup, &right).await, Outcome::Done);
+    let spec = json!({"database": "orders", "from": {"backup": "nightly"}, "overwrite": true});
+    stored.world.api.objects(|objects| objects.make(Kind::Restore, "back", &spec));
+    stored.server().refuse(Some((ErrorKind::Unreachable, "it was connected to".to_owned())));
+    let outcome = run(&stored.world, Operation::Restore, &ca("configmap/of-a-thief/ca.crt")).await;
     let message = assert_failed(&outcome, Reason::CredentialsMissing);
-    assert!(message.contains("configmap/of-a-thief/ca.crt") && message.contains("not trusted"), "{message}");
+    assert!(message.contains("configmap/of-a-thief/ca.crt"), "{message}");
+    assert_failed(&run(&stored.world, Operation::Restore, &[]).await, Reason::CredentialsMissing);
+    stored.server().refuse(None);
+    assert_eq!(run(&stored.world, Operation::Restore, &right).await, Outcome::Done);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod release;
 mod restore;
 mod resync;
 mod stored;
+mod unreadable;
 
 use serde_json::{Value, json};
 

@@ -274,6 +274,11 @@ rules! {
             assert_eq!(what, format!("rows in table public.{table} of an extension"));
             case.tenant().await.batch_execute(&format!("DELETE FROM {table} WHERE i = 10")).await.unwrap();
         }
+        let condition = |text: &str| format!("UPDATE pg_extension SET extcondition[1] = '{text}' WHERE extname = 'hstore'");
+        case.run(case.name(), &condition("WHERE 1 / (i - 1) > 0")).await;
+        let error = case.occupancy(dump.description()).await.expect_err("a look that fails says nothing of what is there");
+        assert!(error.chain().contains("public.kept"), "{}", error.chain());
+        case.run(case.name(), &condition("WHERE i >= 10")).await;
         case.run(case.name(), &format!("REVOKE ALL ON kept FROM \"{}_rw\"", case.name())).await;
         let Occupancy::Occupied { what } = case.occupancy(dump.description()).await.unwrap() else { panic!() };
         for named in ["public.kept", "permission denied", "group role"] {

@@ -1,44 +1,32 @@
 //! Many at once: nobody is slowed by another, and who waits costs nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use api::Operation;
-use db_operator::job_name::{JobName, Series};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{SOON, databases, served, start};
+use super::{SOON, databases, forge, forge_for, served, start};
 use crate::play::in_paused_time;
-use crate::server::Server;
 
-/// Makes a Job that runs and has our labels.
-fn forge(server: &Arc<Server>, uid: &str, name: &str, attempt: u32) {
-    let labels = json!({
-        "app.kubernetes.io/managed-by": "db-operator", "db.isotoma.com/uid": uid,
-        "db.isotoma.com/operation": "create", "db.isotoma.com/generation": "1",
-        "db.isotoma.com/attempt": attempt.to_string(),
-    });
-    let metadata = json!({"name": name, "namespace": "shop", "labels": labels});
-    server.create("jobs", json!({"metadata": metadata, "spec": {}, "status": {"active": 1, "ready": 1}}));
+/// What a Job says of itself that runs.
+fn running() -> Value {
+    json!({"status": {"active": 1, "ready": 1}})
 }
 
-/// The owner of a Database may create Jobs, and knows its uid.
 #[test]
 fn ten_thousand_jobs_with_the_name_and_uid_of_one_database_hold_up_nobody_else() {
     in_paused_time(async {
         let server = served();
         let key = server.database("shop", "orders", &json!({}));
-        let uid = server.state().store.get(&key).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
         for attempt in 1..=10_000 {
-            let name = JobName { operation: Operation::Create, series: Series::Generation(1), attempt };
-            forge(&server, &uid, &name.with_uid(&uid), attempt);
+            forge(&server, &key, attempt, &running());
         }
         let operator = start(&server);
         databases(&server, "other", 5);
         server.all_created("other", SOON).await;
         assert_eq!(server.state().posts_in("shop"), 0, "its own work seems to be under way");
+        assert_eq!(server.state().told_about("orders"), [""; 0], "so there is nothing to tell its owner");
         operator.end().await;
     });
 }
@@ -48,7 +36,8 @@ fn ten_thousand_forged_jobs_hold_up_nobody() {
     in_paused_time(async {
         let server = served();
         for attempt in 0..10_000 {
-            forge(&server, &format!("uid-{}", attempt % 7), &format!("dbo-create-forged-{attempt}"), attempt);
+            let (uid, name) = (format!("uid-{}", attempt % 7), format!("dbo-create-forged-{attempt}"));
+            forge_for(&server, &uid, &name, attempt, &running());
         }
         let operator = start(&server);
         databases(&server, "other", 5);
@@ -85,7 +74,7 @@ fn twenty_namespaces_are_served_alike_whatever_each_asks_for() {
 }
 
 #[test]
-fn waiting_for_a_slot_asks_the_api_server_nothing() {
+fn waiting_for_a_slot_asks_the_api_server_nothing_and_looks_at_nothing() {
     in_paused_time(async {
         let server = served();
         server.state().cluster.pods.work = Duration::from_hours(2);
@@ -94,13 +83,16 @@ fn waiting_for_a_slot_asks_the_api_server_nothing() {
         // All slots are taken, and the pods run.
         sleep(Duration::from_mins(5)).await;
         let launched = server.state().posts.len();
-        let before = server.state().requests;
+        let (before, looks) =
+            (server.state().requests, operator.metric("db_operator_reconcile_seconds_count"));
         assert!((1..=8).contains(&launched), "{launched}");
         sleep(Duration::from_mins(10)).await;
         assert_eq!(server.state().posts.len(), launched);
         // Six watches are opened again each minute or so, and the Lease is renewed every five seconds.
         let asked = server.state().requests - before;
         assert!(asked < 60 + 120 + 30, "{asked} requests in ten minutes");
+        let looked = operator.metric("db_operator_reconcile_seconds_count") - looks;
+        assert_eq!(looked, 0, "who waits is told, and nobody looks whether anything has changed");
         operator.end().await;
     });
 }

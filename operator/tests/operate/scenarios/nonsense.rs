@@ -1,25 +1,32 @@
 //! What tenants write that nobody expects.
 
+use std::time::Duration;
+
 use hyper::body::Bytes;
 use serde_json::json;
 
 use super::{SOON, databases, is_told, served, start};
-use crate::people::{nested, text_database};
+use crate::people::{Text, nested, text_database};
 use crate::play::in_paused_time;
 use crate::server::Server;
 
 /// Puts a Database that is only text.
-fn put(server: &Server, namespace: &str, name: &str, phase: &str, parameters: Bytes) {
-    let (key, parts) = text_database(namespace, name, phase, parameters);
+fn put(server: &Server, namespace: &str, name: &str, text: &Text) {
+    let (key, parts) = text_database(namespace, name, text);
     server.state().store.put_text(key, &parts);
     server.tell();
+}
+
+/// An object with one long text.
+fn long(key: &str, length: usize) -> Bytes {
+    format!("{{\"{key}\":\"{}\"}}", "x".repeat(length)).into()
 }
 
 #[test]
 fn parameters_of_a_hundred_and_forty_levels_are_launched_like_any() {
     in_paused_time(async {
         let server = served();
-        put(&server, "shop", "deep", "null", nested(140));
+        put(&server, "shop", "deep", &Text { parameters: nested(140), ..Text::default() });
         let operator = start(&server);
         databases(&server, "other", 5);
         server.all_created("other", SOON).await;
@@ -34,13 +41,15 @@ fn an_object_that_cannot_be_decoded_costs_itself_alone_and_its_owner_is_told() {
     in_paused_time(async {
         let server = served();
         let operator = start(&server);
-        put(&server, "shop", "strange", "\"Sideways\"", nested(1));
+        put(&server, "shop", "strange", &Text { phase: "\"Sideways\"", ..Text::default() });
         server.database("shop", "orders", &json!({}));
         databases(&server, "other", 5);
         server.all_created("other", SOON).await;
         let done = server.until(SOON, |state| state.not_created("shop") == ["strange"]).await;
         assert!(done, "{:?}", server.state().not_created("shop"));
         assert!(is_told(&server, "Undecodable", "strange").await);
+        assert_eq!(operator.metric("db_operator_undecodable_objects{kind=\"Database\"}"), 1);
+        assert_eq!(operator.metric("db_operator_undecodable_objects{kind=\"Backup\"}"), 0);
         operator.end().await;
         // One that starts with it there goes on, too.
         let next = start(&server);
@@ -53,8 +62,8 @@ fn an_object_that_cannot_be_decoded_costs_itself_alone_and_its_owner_is_told() {
 #[test]
 fn a_megabyte_of_parameters_in_a_hundred_databases_is_not_kept() {
     alone("a_megabyte_of_parameters_in_a_hundred_databases_is_not_kept", || {
-        let long = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20)));
-        let grown = grown_by(100, &long);
+        let text = Text { parameters: long("a", 1 << 20), ..Text::default() };
+        let grown = grown_by(100, &text);
         assert!(grown < 40 << 10, "grown by {grown} KiB for 100 MiB");
     });
 }
@@ -62,9 +71,17 @@ fn a_megabyte_of_parameters_in_a_hundred_databases_is_not_kept() {
 #[test]
 fn annotations_of_256_kibibytes_in_a_thousand_databases_are_not_kept() {
     alone("annotations_of_256_kibibytes_in_a_thousand_databases_are_not_kept", || {
-        // Where the text is makes no difference to what is skipped: `text_database` has one place for what is long.
-        let long = Bytes::from(format!("{{}},\"unknown\":{{\"a\":\"{}\"}}", "x".repeat(256 << 10)));
-        let grown = grown_by(1_000, &long);
+        let text = Text { annotations: long("example.com/foreign", 256 << 10), ..Text::default() };
+        let grown = grown_by(1_000, &text);
+        assert!(grown < 80 << 10, "grown by {grown} KiB for 250 MiB");
+    });
+}
+
+#[test]
+fn wishes_of_256_kibibytes_in_a_thousand_databases_are_not_kept() {
+    alone("wishes_of_256_kibibytes_in_a_thousand_databases_are_not_kept", || {
+        let text = Text { annotations: long(api::RETRY_ANNOTATION, 256 << 10), ..Text::default() };
+        let grown = grown_by(1_000, &text);
         assert!(grown < 80 << 10, "grown by {grown} KiB for 250 MiB");
     });
 }
@@ -87,18 +104,22 @@ fn alone(name: &str, test: impl FnOnce()) {
     );
 }
 
-/// By how many KiB the process grows when an operator sees so many Databases, all of which share a long text.
-fn grown_by(count: usize, long: &Bytes) -> u64 {
+/// By how many KiB the process grows when an operator sees so many Databases, all of which share a long text. Others' go
+/// on, and for their owners it goes on, too: they are launched, and nobody is told anything.
+fn grown_by(count: usize, text: &Text) -> u64 {
     in_paused_time(async {
         let server = served();
         for index in 0..count {
-            put(&server, "shop", &format!("long-{index}"), "null", long.clone());
+            put(&server, "shop", &format!("long-{index}"), text);
         }
         let before = resident();
         let operator = start(&server);
         databases(&server, "other", 3);
         server.all_created("other", SOON).await;
         let grown = resident().saturating_sub(before);
+        let are_launched = server.until(Duration::from_mins(2), |state| state.posts_in("shop") >= 50).await;
+        assert!(are_launched, "{} are launched", server.state().posts_in("shop"));
+        assert_eq!(server.state().events, []);
         operator.end().await;
         grown
     })

@@ -10,6 +10,7 @@ use super::{SOON, databases, served, start};
 use crate::chance::Chance;
 use crate::play::{Operator, in_paused_time};
 use crate::server::Server;
+use crate::store::RESOURCES;
 
 #[test]
 fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
@@ -29,6 +30,45 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
         server.all_created("shop", Duration::from_secs(40)).await;
         operator.end().await;
     });
+}
+
+/// How long a container may be unwell before it is restarted: six probes, ten seconds apart, as in the chart.
+const RESTARTED_AFTER: Duration = Duration::from_mins(1);
+
+#[test]
+fn an_api_server_that_is_away_for_ten_minutes_restarts_nobody_then_or_after() {
+    for answers_nothing in [false, true] {
+        in_paused_time(async {
+            let server = served();
+            let operator = start(&server);
+            databases(&server, "shop", 5);
+            server.all_created("shop", SOON).await;
+            let away = tokio::spawn({
+                let server = Arc::clone(&server);
+                async move {
+                    let length = Duration::from_mins(10);
+                    if !answers_nothing {
+                        return server.go_away(length, false).await;
+                    }
+                    server.state().silent.extend(RESOURCES);
+                    sleep(length).await;
+                    server.state().silent.clear();
+                }
+            });
+            let (mut unwell, mut longest) = (Duration::ZERO, Duration::ZERO);
+            let second = Duration::from_secs(1);
+            for _ in 0..20 * 60 {
+                sleep(second).await;
+                unwell = operator.health.pulse.complaint().map_or(Duration::ZERO, |_| unwell + second);
+                longest = longest.max(unwell);
+            }
+            away.await.unwrap();
+            assert!(longest < RESTARTED_AFTER, "unwell for {longest:?}, answers nothing: {answers_nothing}");
+            server.database("shop", "after", &json!({}));
+            server.all_created("shop", SOON).await;
+            operator.end().await;
+        });
+    }
 }
 
 #[test]

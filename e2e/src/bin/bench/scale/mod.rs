@@ -4,6 +4,7 @@
 mod cage;
 mod defaults;
 mod etcd;
+mod follow;
 mod latency;
 mod objects;
 mod plane;

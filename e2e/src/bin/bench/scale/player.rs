@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use api::Database;
-use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
+
+use super::follow::follow_new;
 
 /// How long a Job may take to come.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -50,52 +51,33 @@ impl Player {
     pub(crate) async fn begin(client: &Client, holds: bool) -> Result<Self> {
         let jobs: Api<Job> = Api::all(client.clone());
         let of_ours = "app.kubernetes.io/managed-by=db-operator";
-        let mut version = jobs
-            .list(&ListParams::default().labels(of_ours).limit(1))
-            .await?
-            .metadata
-            .resource_version
-            .unwrap_or_default();
         let (seen, changed): (Arc<Mutex<Seen>>, Arc<Notify>) = Default::default();
         let hands = Arc::new(Semaphore::new(HANDS));
         let (noted, notify, client_) = (Arc::clone(&seen), Arc::clone(&changed), client.clone());
         let for_task = Arc::clone(&hands);
-        let watch = tokio::spawn(async move {
-            loop {
-                let only = WatchParams::default().labels(of_ours);
-                let Ok(stream) = jobs.watch(&only, &version).await else { continue };
-                let mut stream = stream.boxed();
-                while let Ok(Some(event)) = stream.try_next().await {
-                    let WatchEvent::Added(job) = event else { continue };
-                    version = job.resource_version().unwrap_or(version);
-                    let Some(uid) = job.labels().get(api::UID_LABEL).cloned() else { continue };
-                    let launched =
-                        Launched { namespace: job.namespace().unwrap_or_default(), job: job.name_any() };
-                    noted
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .first
-                        .entry(uid)
-                        .or_insert_with(Instant::now);
-                    notify.notify_waiters();
-                    let (client, hands) = (client_.clone(), Arc::clone(&for_task));
-                    let noted = Arc::clone(&noted);
-                    tokio::spawn(async move {
-                        let _hand = hands.acquire_owned().await;
-                        if !holds {
-                            let _ = finish(&client, &job).await;
-                            return;
-                        }
-                        let run = run(&client, &launched).await;
-                        let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                        seen.held.push_back(launched);
-                        if let Err(error) = run {
-                            seen.trouble = Some(format!("{error:#}"));
-                        }
-                    });
+        let watch = follow_new(jobs, of_ours, move |job| {
+            let Some(uid) = job.labels().get(api::UID_LABEL).cloned() else { return };
+            let launched = Launched { namespace: job.namespace().unwrap_or_default(), job: job.name_any() };
+            let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.first.entry(uid).or_insert_with(Instant::now);
+            notify.notify_waiters();
+            let (client, hands) = (client_.clone(), Arc::clone(&for_task));
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                let _hand = hands.acquire_owned().await;
+                if !holds {
+                    let _ = finish(&client, &job).await;
+                    return;
                 }
-            }
+                let run = run(&client, &launched).await;
+                let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.held.push_back(launched);
+                if let Err(error) = run {
+                    seen.trouble = Some(format!("{error:#}"));
+                }
+            });
         });
+        let watch = watch.await?;
         Ok(Self { client: client.clone(), seen, changed, hands, watch })
     }
 
