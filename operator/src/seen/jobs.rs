@@ -21,7 +21,7 @@ pub struct Jobs {
 struct Of {
     /// By namespace and name.
     jobs: BTreeMap<Key, Tracked>,
-    /// By namespace, how far attempts got whose Jobs are gone. A name is never used twice.
+    /// By namespace, how far attempts got whose Jobs are gone: as long as that is known, a name does not come again.
     spent: Vec<(Arc<str>, Spent)>,
 }
 

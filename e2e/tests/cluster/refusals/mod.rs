@@ -7,7 +7,9 @@ mod launches;
 
 use anyhow::{Context as _, Result, ensure};
 use api::TlsMode;
-use e2e::{Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, with_namespace};
+use e2e::{
+    Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input, with_namespace,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -189,6 +191,27 @@ async fn a_spec_that_cannot_be_is_refused_by_the_name_of_the_field() {
             spec_fault(&test, "parameter", "Invalid", ["colour"], json!({"parameters": null})),
             spec_fault(&test, "extension", "Unsupported", ["no_such_thing"], json!({"parameters": null})),
         )?;
+        Ok(())
+    })
+    .await;
+}
+
+/// Nothing in Rust decodes so many levels: neither them nor who wrote them, as the API server keeps it. So this test looks
+/// with kubectl.
+#[tokio::test]
+async fn parameters_that_are_nested_too_deeply_are_refused_and_do_not_hold_up_the_deletion() {
+    with_namespace("too_deep", async |test| {
+        let mut deep = serde_json::to_value(database("orders"))?;
+        let levels = (0..140).fold(json!({}), |inner, _| json!({"a": inner}));
+        deep["spec"]["parameters"] = json!({"extensions": levels});
+        let within = ["--namespace", test.namespace.as_str()];
+        kubectl_with_input(&[&["create", "--filename", "-"][..], &within].concat(), &deep.to_string()).await?;
+        let refused = r#"--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Invalid"#;
+        kubectl(&[&["wait", "database/orders", refused, "--timeout=60s"][..], &within].concat()).await?;
+        let message = r#"--output=jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
+        let message = kubectl(&[&["get", "database/orders", message][..], &within].concat()).await?;
+        ensure!(message.contains("spec.parameters"), "{message}");
+        kubectl(&[&["delete", "database/orders", "--timeout=60s"][..], &within].concat()).await?;
         Ok(())
     })
     .await;
