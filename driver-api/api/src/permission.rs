@@ -142,3 +142,68 @@ pub fn outlives_what_overtook_it(operation: Operation) -> bool {
         | Operation::Release => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DatabasePhase as P;
+
+    const OWN: &str = "own";
+    const ANOTHER: &str = "another";
+
+    fn running(operation: Operation, intent: Intent, claimed: bool) -> Running<&'static str> {
+        Running { operation, job: OWN, intent, claimed }
+    }
+
+    fn live(phase: P, intent: Intent, claim: Option<&'static str>) -> Live<&'static str> {
+        Live { phase: Some(phase), intent, was_created: true, claim, completed: None }
+    }
+
+    #[test]
+    fn a_run_acts_for_the_intent_it_began_with_and_under_its_own_claim() {
+        let deletes = |intent, claimed| running(Operation::Delete, intent, claimed);
+        let requested = |intent, claim| live(P::DeletionRequested, intent, claim);
+        let may = |run: Running<_>, live| run.may_act(&live);
+        assert_eq!(may(deletes(Intent::Delete, true), requested(Intent::Delete, Some(OWN))), Ok(()));
+        assert_eq!(may(deletes(Intent::Delete, false), requested(Intent::Delete, Some(ANOTHER))), Ok(()));
+        for claim in [Some(ANOTHER), None] {
+            let refused = may(deletes(Intent::Delete, true), requested(Intent::Delete, claim));
+            assert_eq!(refused, Err(Refusal::Claimed));
+        }
+        let refused = may(deletes(Intent::Delete, true), requested(Intent::Retain, Some(OWN)));
+        assert_eq!(refused, Err(Refusal::AnotherIsDue), "its owner keeps it now");
+        // What the owner wants meanwhile ends no backup.
+        let backup = running(Operation::Backup, Intent::Keep, true);
+        assert_eq!(may(backup, live(P::BackupInProgress, Intent::Delete, Some(OWN))), Ok(()));
+    }
+
+    #[test]
+    fn a_job_is_begun_once_and_for_what_it_was_built_for() {
+        assert_eq!(begins(&OWN, None, 1, Some(1), false), Beginning::Due);
+        assert_eq!(begins(&OWN, Some(&ANOTHER), 1, Some(2), false), Beginning::Changed);
+        assert_eq!(begins(&OWN, None, 1, Some(2), true), Beginning::Due);
+        assert_eq!(begins(&OWN, Some(&OWN), 1, Some(2), false), Beginning::Done);
+    }
+
+    #[test]
+    fn a_claim_is_taken_off_by_who_has_it_or_found_it_and_only_while_nothing_is_given_up() {
+        let may = |phase, claim, found| may_unclaim(Some(phase), claim, &OWN, found);
+        assert!(may(P::BackupInProgress, Some(&OWN), None));
+        assert!(may(P::RestoreRequested, Some(&ANOTHER), Some(&ANOTHER)));
+        assert!(!may(P::BackupInProgress, Some(&ANOTHER), None), "it came since");
+        assert!(!may(P::RestoreInProgress, Some(&OWN), Some(&OWN)), "what was there is given up");
+    }
+
+    #[test]
+    fn a_failure_is_said_by_who_works_on_it_and_where_the_database_is_concerned() {
+        let create = |claimed| running(Operation::Create, Intent::Keep, claimed);
+        let creating = |claim| live(P::Creating, Intent::Keep, claim);
+        assert!(create(true).has_a_say(&creating(Some(OWN))));
+        assert!(!create(true).has_a_say(&creating(Some(ANOTHER))));
+        assert!(!create(false).has_a_say(&Live { completed: Some(OWN), ..creating(None) }), "it is done");
+        let said = |operation, phase| is_said_on_the_database(operation, Some(phase));
+        assert!(said(Operation::Create, P::Creating) && said(Operation::Restore, P::RestoreInProgress));
+        assert!(!said(Operation::Restore, P::RestoreRequested), "the database is what it was");
+        assert!(!said(Operation::Backup, P::BackupInProgress));
+    }
+}
