@@ -100,6 +100,9 @@ impl State {
             self.all[index] = At::Young;
             let running = self.count(|_, at| matches!(at, At::Young | At::Runs));
             assert!(running <= self.most(), "a Job too many is launched: {:?}", self.all);
+            // What does not begin in one namespace may wait for the same image as what does not in others.
+            let together = self.count(|_, at| at.is_at_work());
+            assert!(stuck == 0 || together <= self.most(), "if all began, no cap would hold: {:?}", self.all);
             let is_last = running == self.most();
             assert!(!is_last || others == 0, "who has slots already takes the last one: {:?}", self.all);
         }
