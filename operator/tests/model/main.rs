@@ -207,7 +207,10 @@ const RESTORE: Scenario = Scenario {
         let may = May { crash: 1, delete: 1, restore: 1, withdraw: 1, ..May::default() };
         let of_backup = May { backup: 1, crash: 0, withdraw: 0, ..may };
         let late = May { crash: 0, late: 1, ..may };
-        spoken(may).into_iter().chain(spoken(of_backup)).chain(spoken(late)).collect()
+        // One that came late beside one that has lost the lock, and it dies: only the claim keeps them apart.
+        let alone = May { crash: 2, late: 1, lose_lock: 1, restore: 1, ..May::default() };
+        let all = spoken(may).into_iter().chain(spoken(of_backup)).chain(spoken(late));
+        all.chain([beginning(Some(Policy::Delete), true, alone)]).collect()
     },
     at_least: 70_000,
     walks: &[
