@@ -14,7 +14,7 @@ test: ## all tests; ends with `N passed, N failed`
 check: ## format, clippy, docs, licences, generated files, charts
 	@e2e/check.sh
 
-mutants: ## change what decides, one line at a time, and show which test catches each (10 minutes)
+mutants: ## break what decides, one mutant at a time, and show whether the model and which other test catch it (30 minutes)
 	@e2e/mutants.sh
 
 bench: ## figures beside those of other ways, as tables; PARTS="backups" measures less

@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
-# Changes what decides, one mutant at a time, in a copy of the checkout, and shows which test catches each. A mutant is a
-# patch in `mutants/`: its first line says what goes wrong, its second which tests are to notice, cheapest first.
-# Fails if one survives. A mutant that does not apply or compile is an error, and not caught.
-# Names as arguments run only those. About 10 minutes where the dependencies are built.
+# Changes what decides, one mutant at a time, in a copy of the checkout, and shows what catches each: the model of the
+# protocol, and the cheapest test beside it. A mutant is a patch in `mutants/` with three lines above it:
+#
+#   what goes wrong
+#   tests: which tests beside the model are to notice, cheapest first, between semicolons; may be empty
+#   model: which test of the model is to notice; or `no, WHY`. Then all of the model is asked, in case it does
+#
+# Fails if one survives, if one is caught by less than its lines say, or if the model catches too few of all. A mutant that
+# does not apply or compile is an error, and not caught.
+# Names as arguments run only those. About 30 minutes where the dependencies are built.
 set -uo pipefail
+
+# How many mutants of what decides and of what permits the model is to catch at least.
+least=12
 
 checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 "$checkout/e2e/cluster/prepare.sh" rust || exit 1
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$checkout/target}" CARGO_INCREMENTAL=0
 # Below the target folder, so that what is built of the dependencies is used again, and always in the same place, so that
 # what is built of the copy replaces what was.
-copy="$checkout/target/mutants"
+copy="$CARGO_TARGET_DIR/mutants"
 log="$(mktemp)"
-export CARGO_TARGET_DIR="$checkout/target" CARGO_INCREMENTAL=0
 # The copy is no part of the checkout for `git apply`.
-export GIT_CEILING_DIRECTORIES="$checkout/target"
+export GIT_CEILING_DIRECTORIES="$CARGO_TARGET_DIR"
 trap 'rm -rf "$copy" "$log"' EXIT
 
 rm -rf "$copy"
@@ -27,19 +36,49 @@ run_tests() {
   local arguments
   read -ra arguments <<<"$1"
   if ! cargo test --quiet --no-run "${arguments[@]}" >"$log" 2>&1; then return 2; fi
-  timeout 180 cargo test "${arguments[@]}" >"$log" 2>&1 && return 0
+  timeout 300 cargo test "${arguments[@]}" >"$log" 2>&1 && return 0
   grep -q '^test .* FAILED$' "$log" && return 1
   return 2
 }
 
+# catch TESTS...: sets `caught` to the first test of the first of them that fails, to nothing if none does, or to ERROR.
+catch() {
+  local tests
+  caught=
+  for tests in "$@"; do
+    run_tests "$tests"
+    case $? in
+      0) ;;
+      1)
+        caught=$(grep -m 1 '^test .* FAILED$' "$log" | cut -d ' ' -f 2)
+        return
+        ;;
+      *)
+        tail -n 40 "$log"
+        caught="ERROR: it does not compile, or its tests do not end"
+        return
+        ;;
+    esac
+  done
+}
+
+# field NAME PATCH: what the patch says there.
+field() { sed -n "2,3s/^$1: *//p" "$2"; }
+
+# model FIELD: the arguments for the model.
+model() {
+  local only=
+  [[ $1 == no,* ]] || only=" $1"
+  echo "-p db-operator --test model$only"
+}
+
 rows=()
-survivors=0
-errors=0
-row() { rows+=("$(printf '%-36s %-72s %4s s' "$1" "$2" "$3")") && printf '%s\n' "${rows[-1]}"; }
+row() { rows+=("$(printf '%-36s %-72s %-72s %4s s' "$@")") && printf '%s\n' "${rows[-1]}"; }
 
 patches=()
 if (($# > 0)); then
   for name in "$@"; do patches+=("$checkout/e2e/mutants/$name.patch"); done
+  least=0
 else
   patches=("$checkout"/e2e/mutants/*.patch)
 fi
@@ -52,44 +91,55 @@ while read -r tests; do
     echo "unchanged, this does not pass: cargo test $tests"
     exit 1
   fi
-done < <(sed -n '2s/^tests: //p' -s "${patches[@]}" | tr ';' '\n' | sort -u)
-row "(nothing changed)" "all pass" $((SECONDS - begin))
+done < <(
+  if (($# == 0)); then model "no, all of it"; fi
+  for patch in "${patches[@]}"; do
+    if (($# > 0)); then model "$(field model "$patch")"; fi
+    field tests "$patch" | tr ';' '\n' | grep .
+  done | sort -u
+)
+row "(nothing changed)" "all pass" "all pass" $((SECONDS - begin))
 
+by_model=0 survivors=0 missed=0 errors=0
 for patch in "${patches[@]}"; do
   name=$(basename "$patch" .patch)
   begin=$SECONDS
-  caught=
   if ! git apply "$patch" 2>"$log"; then
     cat "$log"
-    row "$name" "ERROR: the patch does not apply" $((SECONDS - begin))
+    row "$name" "ERROR: the patch does not apply" "" $((SECONDS - begin))
     ((++errors))
     continue
   fi
-  while read -r tests; do
-    run_tests "$tests"
-    case $? in
-      0) ;;
-      1)
-        caught=$(grep -m 1 '^test .* FAILED$' "$log" | cut -d ' ' -f 2)
-        break
-        ;;
-      *)
-        tail -n 40 "$log"
-        caught="ERROR: it does not compile, or its tests do not end"
-        ((++errors))
-        break
-        ;;
-    esac
-  done < <(sed -n '2s/^tests: //p' "$patch" | tr ';' '\n')
-  if [[ -z $caught ]]; then
-    caught="SURVIVES"
-    ((++survivors))
-  fi
-  row "$name" "$caught" $((SECONDS - begin))
+  expected=$(field model "$patch")
+  IFS=';' read -ra others < <(field tests "$patch")
+  catch "$(model "$expected")"
+  in_model=$caught
+  catch "${others[@]}"
+  beside=$caught
+  case "$in_model $beside" in
+    *ERROR*) ((++errors)) ;;
+    " ") ((++survivors)) ;;
+    *)
+      if [[ -n $in_model ]]; then
+        ((++by_model))
+      elif [[ $expected != no,* ]]; then
+        ((++missed))
+        in_model="MISSES IT"
+      fi
+      if [[ -z $beside && ${#others[@]} -gt 0 ]]; then
+        ((++missed))
+        beside="MISSES IT"
+      fi
+      ;;
+  esac
+  [[ -n $in_model$beside ]] || in_model="SURVIVES"
+  row "$name" "${in_model:-$expected}" "${beside:--}" $((SECONDS - begin))
   git apply --reverse "$patch" || exit 1
 done
 
-printf '\n%-36s %-72s\n' "mutant" "caught by"
+printf '\n%-36s %-72s %-72s\n' "mutant" "caught by the model" "caught by the cheapest test beside it"
 printf '%s\n' "${rows[@]}"
-printf '\n%d mutants, %d survive, %d errors\n' "${#patches[@]}" "$survivors" "$errors"
-((survivors == 0 && errors == 0))
+printf '\n%d mutants: the model catches %d, %d survive, %d are missed by who is to notice, %d errors\n' \
+  "${#patches[@]}" "$by_model" "$survivors" "$missed" "$errors"
+((by_model >= least)) || echo "the model is to catch $least at least"
+((survivors == 0 && missed == 0 && errors == 0 && by_model >= least))

@@ -1,4 +1,5 @@
-//! No circle of imports: in no crate do files import each other in a circle, nor do the rooms of a folder.
+//! No circle of imports: in no crate, and in no tree of tests, do files import each other in a circle, nor do the rooms of
+//! a folder.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail on the spot")]
 
@@ -18,11 +19,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The source folder of every crate of the workspace.
+/// The source folder of every crate of the workspace, and of every tree of tests: a folder in `tests` with a `main.rs`.
 fn sources() -> Vec<PathBuf> {
     fn below(folder: &Path, depth: u8, found: &mut Vec<PathBuf>) {
         if folder.join("Cargo.toml").exists() && folder.join("src").exists() {
             found.push(folder.join("src"));
+            let tests = std::fs::read_dir(folder.join("tests")).into_iter().flatten();
+            let tests = tests.map(|entry| entry.unwrap().path());
+            found.extend(tests.filter(|tree| tree.join("main.rs").exists()));
         }
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         for entry in entries.filter(|entry| entry.is_dir() && depth > 0) {
@@ -226,7 +230,12 @@ fn rooms(edges: &Edges<PathBuf>, source: &Path) -> BTreeMap<PathBuf, Edges<Strin
 #[test]
 fn no_files_and_no_rooms_import_each_other_in_a_circle() {
     let (mut circles, mut files) = (Vec::new(), 0);
-    for source in sources() {
+    let sources = sources();
+    assert!(
+        sources.iter().any(|source| source.ends_with("operator/tests/model")),
+        "no tree of tests is read"
+    );
+    for source in sources {
         let edges = imports(&source);
         files += edges.len();
         let shown = |file: &PathBuf| file.strip_prefix(&source).unwrap().display().to_string();

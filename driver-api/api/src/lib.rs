@@ -10,6 +10,7 @@
 pub mod env;
 pub mod lifecycle;
 pub mod names;
+pub mod permission;
 
 mod intent;
 mod kinds;

@@ -47,6 +47,7 @@ use self::outcome::Outcome;
 use self::record::Record;
 use self::record::database::Loaded;
 use self::run::Run;
+use api::permission::{is_said_on_the_database, outlives_what_overtook_it};
 use api::{Database, Operation, Reason, Retry};
 use driver::Driver;
 
@@ -95,19 +96,10 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
         Ok(()) => Outcome::Done,
         Err(error) => {
             let (reason, message) = (error.reason(), run.hidden.redacted(&error));
-            // Another run is at work, and the condition is its to write; or a Backup or Restore says why, and the
-            // database is what it was.
-            let elsewhere = match assignment.operation {
-                Operation::Backup => true,
-                Operation::Restore => !run.restore_is_begun(),
-                Operation::Create
-                | Operation::BackupBeforeDelete
-                | Operation::Rotate
-                | Operation::Delete
-                | Operation::DeleteBackup
-                | Operation::Release => false,
-            };
-            if !elsewhere && !matches!(reason, Reason::Busy | Reason::Superseded) {
+            let phase = run.record.live().phase();
+            // Where another run is at work, the condition is its to write.
+            let is_its_to_say = !matches!(reason, Reason::Busy | Reason::Superseded);
+            if is_its_to_say && is_said_on_the_database(assignment.operation, phase) {
                 let (server, database) = (run.server_name::<D>(), run.target::<D>().name);
                 run.record.failed(reason, &message, &server, &database).await;
             }
@@ -118,13 +110,10 @@ async fn perform<D: Driver>(driver: &D, client: Client, assignment: &Assignment)
 
 /// How a run of `operation` ends that has failed for that reason.
 fn outcome_of(reason: Reason, message: String, operation: Operation) -> Outcome {
-    match (reason, operation) {
-        // What overtook it ends, and the Backup or Restore is asked for still. A Database's next run has a Job of its own.
-        (Reason::Superseded, Operation::Backup | Operation::Restore) => {
-            Outcome::Failed { reason, message, retry: Retry::Later }
-        }
-        _ => Outcome::failed(reason, message),
+    if reason == Reason::Superseded && outlives_what_overtook_it(operation) {
+        return Outcome::Failed { reason, message, retry: Retry::Later };
     }
+    Outcome::failed(reason, message)
 }
 
 async fn operate<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {

@@ -1,10 +1,11 @@
 //! Which path of the protocol a run takes, where that is decided.
 
 use api::lifecycle::Intent;
+use api::permission::restore_is_begun;
 use api::{DatabasePhase as P, Operation};
 
 use crate::protocol::{Effect, Progress, effect, path, position};
-use crate::run::{End, is_begun, known};
+use crate::record::{End, is_ours, known};
 use crate::state::{Holds, Read, Request, Run, Session, State};
 
 /// Where a run goes on after it has done what it came to, if not on the path that it is on; or how it ends.
@@ -40,11 +41,16 @@ pub(crate) fn choose(state: &State, index: usize) -> Result<Option<(&'static str
         Operation::Delete if has_connected => delete(state, index, &read).map(|case| Some((case, run.at))),
         Operation::Restore if run.at == 1 && read.phase == Some(P::RestoreCompleted) => here("loaded"),
         Operation::Restore if run.at == 2 && !has_connected && !steps_back => restore(state, index, &read),
-        Operation::Restore if has_connected => match request(state, index) {
-            // What is there may be half loaded.
-            Some(asked) if is_begun(read.phase) && asked.progress != Some(Progress::Completed) => Ok(None),
-            _ => is_there(state, index).map(|()| None),
-        },
+        // What an earlier run was loading may be gone, unless all of it is loaded. The run goes by what it has read of its
+        // Restore: on another path it was complete then.
+        Operation::Restore if has_connected => {
+            let is_loaded = run.path == path(Operation::Restore, "loaded");
+            if restore_is_begun(read.phase) && !is_loaded {
+                Ok(None)
+            } else {
+                is_there(state, index).map(|()| None)
+            }
+        }
         Operation::DeleteBackup if run.at == 1 => {
             let asked = request(state, index);
             here(if asked.is_some_and(|asked| asked.deletable) { "" } else { "retain" })
@@ -66,12 +72,6 @@ fn request(state: &State, index: usize) -> Option<&Request> {
     let is_let_go = job.name.operation == Operation::DeleteBackup;
     let mut all = state.requests.iter();
     all.find(|request| Some(request.uid) == job.request && request.deleted == is_let_go)
-}
-
-/// Whether the database is there, and ours.
-fn is_ours(state: &State, index: usize) -> bool {
-    let uid = state.jobs.get(index).unwrap().name.uid;
-    state.server.is_some_and(|server| server.mark == uid)
 }
 
 fn is_there(state: &State, index: usize) -> Result<(), End> {
@@ -119,7 +119,7 @@ fn delete(state: &State, index: usize, read: &Read) -> Result<&'static str, End>
 }
 
 fn restore(state: &State, index: usize, read: &Read) -> Result<Option<(&'static str, u8)>, End> {
-    let begun = is_begun(read.phase);
+    let begun = restore_is_begun(read.phase);
     let at_connect = |case| {
         let at = position(path(Operation::Restore, case), Effect::Connect);
         Ok(Some((case, at)))

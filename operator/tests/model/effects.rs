@@ -4,8 +4,8 @@ use api::Operation;
 
 use crate::choice::is_locked;
 use crate::promises;
-use crate::protocol::{Effect, Kind, Progress};
-use crate::run::{End, kind_of, load, run_of, say, write, written};
+use crate::protocol::{Effect, Kind};
+use crate::record::{self, End, is_ours, kind_of, load, run_of, say, write, written};
 use crate::state::{Folder, Holds, OnServer, Run, Session, State, Stored};
 
 /// How a run goes on after an effect.
@@ -49,7 +49,7 @@ pub(crate) fn apply(state: &mut State, index: usize, effect: Effect) -> Goes {
         }
         Effect::WriteSecret => {
             // All that differs is repaired before it.
-            if is_ours(state, &run, job.name.uid) {
+            if is_ours(state, index) {
                 state.server = state.server.map(|server| OnServer { locked_out: false, ..server });
                 uncover(state);
                 state.handed_out = Some(job.name.uid);
@@ -79,7 +79,7 @@ pub(crate) fn apply(state: &mut State, index: usize, effect: Effect) -> Goes {
             Ok(())
         }
         Effect::Drop => {
-            if is_ours(state, &run, job.name.uid) {
+            if is_ours(state, index) {
                 promises::is_dropped(state, &job, &run);
                 state.server = None;
             }
@@ -117,10 +117,6 @@ fn needs_session(effect: Effect) -> bool {
             | Effect::WriteSecret
             | Effect::ReadStored
     )
-}
-
-fn is_ours(state: &State, _: &Run, uid: u8) -> bool {
-    state.server.is_some_and(|server| server.mark == uid)
 }
 
 /// Whether a run makes the database to load a backup into it.
@@ -175,7 +171,7 @@ fn guard(state: &mut State, index: usize, kind: Kind) -> Result<(), End> {
         request.ok_or(End::Superseded)?.guarded = true;
         return Ok(());
     }
-    let before = crate::run::reload(state, index)?;
+    let before = record::reload(state, index)?;
     if before.guarded {
         return Ok(());
     }
@@ -224,7 +220,7 @@ fn store(state: &mut State, index: usize, effect: Effect) -> Goes {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about what is stored")]
 fn final_backup(state: &mut State, run: &Run, effect: Effect) -> Goes {
-    let announced = crate::run::known(state, run).and_then(|read| read.announced);
+    let announced = record::known(state, run).and_then(|read| read.announced);
     let folder =
         |state: &State, attempt| state.folders.iter().position(|folder| Some(folder.attempt) == attempt);
     match effect {
@@ -259,12 +255,4 @@ fn final_backup(state: &mut State, run: &Run, effect: Effect) -> Goes {
         _ => {}
     }
     ON
-}
-
-/// Whether a Backup is complete and something of it is stored.
-pub(crate) fn is_true_of_backup(state: &State) -> bool {
-    state.requests.iter().all(|request| {
-        let said = request.operation == Operation::Backup && request.progress == Some(Progress::Completed);
-        !said || request.stored == Stored::Manifest || request.deleted
-    })
 }

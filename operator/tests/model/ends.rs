@@ -1,12 +1,12 @@
 //! Where it may end, if nothing fails and nobody does anything any more: at the goal, or where a person is waited for, for
 //! a reason that is written down.
 
-use api::lifecycle::Intent;
+use api::lifecycle::{Intent, begun};
+use api::permission::restore_is_begun;
 use api::{DatabasePhase as P, Operation};
 
 use crate::choice::is_saved;
-use crate::state::{Object, Stage, State};
-use crate::steps::is_abandoned;
+use crate::state::{GONE, Object, Request, Stage, State};
 
 /// What an end is; or how it looks, if it is none that anybody meant.
 pub(crate) fn why(state: &State) -> Result<&'static str, String> {
@@ -53,6 +53,16 @@ fn person(state: &State, object: &Object) -> Option<(&'static str, Operation)> {
         return Some(("BackupMissing: half loaded, and the Restore is gone", Operation::Restore));
     }
     None
+}
+
+/// Whether the request that an object is claimed for is gone, so that only another one can go on.
+fn is_abandoned(state: &State) -> bool {
+    let Some(object) = state.object else { return false };
+    let operation = begun(object.phase);
+    let is_of = |request: &Request| Some(request.operation) == operation && request.uid != GONE;
+    operation == Some(Operation::Restore)
+        && restore_is_begun(object.phase)
+        && !state.requests.iter().any(|request| is_of(request) && !request.deleted)
 }
 
 /// Whether that step is no more than a launch of what cannot be done before a person does something. It is tried again

@@ -1,11 +1,12 @@
 //! Breadth first through every state that can be reached, with the way there for whoever has to read a failure.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write;
 use std::rc::Rc;
 
 use crate::ends;
 use crate::hasher::Table;
+use crate::promises;
 use crate::state::State;
 use crate::steps::{Step, steps};
 use crate::view::Decisions;
@@ -17,7 +18,12 @@ pub(crate) struct Found {
     pub(crate) steps: usize,
     /// How many states are ends in which nothing goes on by itself, by what they are.
     pub(crate) ends: BTreeMap<&'static str, usize>,
+    /// The paths of the protocol that runs have gone to their end.
+    pub(crate) walked: BTreeSet<String>,
 }
+
+/// More states than any scenario has: where there are that many, attempts or objects pile up without end.
+const MOST_STATES: usize = 1_500_000;
 
 struct Graph {
     states: Vec<Rc<State>>,
@@ -34,12 +40,15 @@ pub(crate) fn explore(beginnings: Vec<State>) -> Found {
     let mut known: Table<Rc<State>, u32> = Table::default();
     let mut decisions = Decisions::default();
     let mut found = Found::default();
+    // Another scenario may have been explored by this thread before.
+    let _ = promises::taken_walks();
     for beginning in beginnings {
         let _ = graph.number(&mut known, beginning, (u32::MAX, "the beginning"));
     }
     let mut next = 0;
     while let Some(state) = graph.states.get(next).map(Rc::clone) {
         let here = u32::try_from(next).unwrap();
+        assert!(next < MOST_STATES, "it goes on and on\n{}", graph.way_to(here));
         let all = steps(&state, &mut decisions);
         found.steps += all.len();
         for Step { what, is_fault, to, broken } in all {
@@ -62,6 +71,7 @@ pub(crate) fn explore(beginnings: Vec<State>) -> Found {
     }
     graph.check_that_all_ends();
     found.states = graph.states.len();
+    found.walked = promises::taken_walks();
     found
 }
 

@@ -1,10 +1,15 @@
 //! The protocol between the operator, drivers and their surroundings, enumerated: every state that can be reached from a
 //! Database that was just made, breadth first, with crashes between any two effects, launches that come late or from who
-//! does not see the Jobs, lost locks, Jobs that expire, and people who change their minds at any time.
+//! does not see the Jobs, a Backup or a Restore, or sees them as they were; lost locks, Jobs that expire, and people who
+//! change their minds at any time.
 //!
-//! What decides here is the operator's own code, from what its watches show to the Job that it launches, and the
-//! permission code that the runtime asks before each write. What a run does, effect by effect, is read from
-//! `driver-api/runtime/tests/protocol.txt`, which the runtime's own test writes.
+//! What decides here is the operator's own code, from what its watches show to the Job that it launches, and the rules
+//! that the runtime asks before each write: `api::lifecycle` and `api::permission`, which both call. What a run does,
+//! effect by effect, is read from `driver-api/runtime/tests/protocol.txt`, which the runtime's own test writes.
+//!
+//! Two things are told here once more, for the runtime decides them between its effects: which path a run takes
+//! ([`choice`]), and what a run that has failed takes back ([`run`]). That the runtime does so its own tests show, crash by
+//! crash; a mutant of that is not seen here.
 //!
 //! Two things are shown of each: no step breaks a promise ([`promises`]), and whatever has happened, what goes on by
 //! itself comes to an end, and to one that is meant ([`ends`]). No path goes round without end.
@@ -21,9 +26,12 @@ mod ends;
 mod explore;
 mod hasher;
 mod normal;
+mod people;
 mod promises;
 mod protocol;
+mod record;
 mod run;
+mod sees;
 mod state;
 mod steps;
 mod view;
@@ -33,9 +41,9 @@ use std::collections::BTreeSet;
 use api::DeletionPolicy as Policy;
 
 use crate::explore::{Found, explore};
+use crate::people::fresh;
 use crate::protocol::{PATHS, name};
 use crate::state::{May, Object, State};
-use crate::steps::fresh;
 
 /// A Database that says `word` about its deletion.
 fn beginning(word: Option<Policy>, backed_up: bool, may: May) -> State {
@@ -52,7 +60,6 @@ fn beginning(word: Option<Policy>, backed_up: bool, may: May) -> State {
         spent: Vec::new(),
         used: Vec::new(),
         forgot: false,
-        beside: false,
         next_uid: 1,
         may,
     }
@@ -89,13 +96,12 @@ struct Scenario {
 fn check(scenario: &Scenario) {
     let Scenario { name, beginnings, at_least, walks } = scenario;
     let begun = std::time::Instant::now();
-    let Found { states, steps, ends } = explore(beginnings());
+    let Found { states, steps, ends, walked } = explore(beginnings());
     eprintln!("{name}: {states} states, {steps} steps, {:.1} s", begun.elapsed().as_secs_f64());
     for (why, count) in &ends {
         eprintln!("  {count:7} ends: {why}");
     }
     assert!(states >= *at_least, "{name}: {states} states are too few to mean anything");
-    let walked = promises::all_walked();
     for path in *walks {
         assert!(walked.contains(*path), "{name}: no run has walked `{path}`, only {walked:?}");
     }
@@ -181,7 +187,11 @@ fn a_final_backup_that_is_lost_or_forged_counts_for_nothing() {
 
 const BACKUP: Scenario = Scenario {
     name: "backup",
-    beginnings: || spoken(May { crash: 1, delete: 1, backup: 1, withdraw: 1, ..May::default() }),
+    beginnings: || {
+        let may = May { crash: 1, delete: 1, backup: 1, withdraw: 1, ..May::default() };
+        let late = May { crash: 0, late: 1, ..may };
+        spoken(may).into_iter().chain(spoken(late)).collect()
+    },
     at_least: 150_000,
     walks: &["backup", "backup deletable", "backup withdrawn", "delete-backup"],
 };
@@ -196,7 +206,11 @@ const RESTORE: Scenario = Scenario {
     beginnings: || {
         let may = May { crash: 1, delete: 1, restore: 1, withdraw: 1, ..May::default() };
         let of_backup = May { backup: 1, crash: 0, withdraw: 0, ..may };
-        spoken(may).into_iter().chain(spoken(of_backup)).collect()
+        let late = May { crash: 0, late: 1, ..may };
+        // One that came late beside one that has lost the lock, and it dies: only the claim keeps them apart.
+        let alone = May { crash: 2, late: 1, lose_lock: 1, restore: 1, ..May::default() };
+        let all = spoken(may).into_iter().chain(spoken(of_backup)).chain(spoken(late));
+        all.chain([beginning(Some(Policy::Delete), true, alone)]).collect()
     },
     at_least: 70_000,
     walks: &[

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use api::lifecycle::is_past;
 use api::{DatabasePhase as P, DeletionPolicy as Policy, Operation};
 
-use crate::effects::is_true_of_backup;
-use crate::state::{Holds, Job, Name, Run, Session, State};
+use crate::protocol::{self, Progress};
+use crate::state::{Holds, Job, Name, Object, REQUESTS, Request, Run, Session, Stage, State, Stored};
 
 thread_local! {
     static BROKEN: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -30,9 +31,9 @@ pub(crate) fn walked(path: u8) {
     WALKED.with_borrow_mut(|walked| walked.insert(path));
 }
 
-/// All paths that were gone to their end.
-pub(crate) fn all_walked() -> BTreeSet<String> {
-    WALKED.with_borrow(|walked| walked.iter().map(|path| crate::protocol::name(*path)).collect())
+/// All paths that were gone to their end since it was asked last.
+pub(crate) fn taken_walks() -> BTreeSet<String> {
+    WALKED.take().into_iter().map(protocol::name).collect()
 }
 
 /// The run makes the database, or repairs it.
@@ -86,8 +87,10 @@ pub(crate) fn is_dropped(state: &State, job: &Job, run: &Run) {
             has_claim(state, job);
         }
         Operation::Restore => {
-            let is_given_up =
-                object.is_some_and(|object| object.phase == Some(P::RestoreInProgress) || is_left(state));
+            let is_given_up = match object {
+                Some(object) => object.phase == Some(P::RestoreInProgress) || is_left(&object),
+                None => state.left.contains(&job.name.uid),
+            };
             if !is_given_up || !run.claimed {
                 broken("given up for a restore that has not said so");
             }
@@ -105,9 +108,9 @@ pub(crate) fn is_dropped(state: &State, job: &Job, run: &Run) {
     }
 }
 
-/// Whether who deletes it with `Retain` has claimed it, without asking the server.
-fn is_left(state: &State) -> bool {
-    state.object.is_none_or(|object| object.deleted && object.promised() == Policy::Retain)
+/// Whether who deletes it with `Retain` may have claimed it, without asking the server.
+fn is_left(object: &Object) -> bool {
+    object.deleted && object.promised() == Policy::Retain
 }
 
 /// Whether the final backup has all that the database held.
@@ -148,8 +151,12 @@ pub(crate) fn is_let_go(state: &mut State, job: &Job) {
     }
 }
 
-/// What must hold in every state.
+/// What must hold in every state. That no two runs hold the lock is not among it: the server sees to that, which the
+/// conformance tests of each driver show, and the model has it so (`is_locked`).
 pub(crate) fn check(state: &State) {
+    if !state.requests.iter().all(is_stored_as_said) {
+        broken("a Backup is Completed, and nothing is stored");
+    }
     let Some(server) = state.server else {
         if state.object.is_some_and(|object| object.phase == Some(P::Created)) {
             broken("Created, and nothing is there");
@@ -168,23 +175,45 @@ pub(crate) fn check(state: &State) {
             broken("Created, and its login does not work");
         }
     }
-    let holders = state.jobs.iter().filter_map(Job::run).filter(|run| run.session == Session::Holds);
-    if holders.count() > 1 {
-        broken("two runs hold the lock");
-    }
-    if !is_true_of_backup(state) {
-        broken("a Backup is Completed, and nothing is stored");
-    }
+}
+
+/// A Backup that is Completed, and that nobody deletes, is stored.
+fn is_stored_as_said(request: &Request) -> bool {
+    let is_said = request.operation == Operation::Backup && request.progress == Some(Progress::Completed);
+    !is_said || request.deleted || request.stored == Stored::Manifest
 }
 
 /// A Job is launched.
 pub(crate) fn is_launched(state: &State, job: &Job, lost_work: bool) {
+    let of_series = state.jobs.iter().filter(|before| before.name.counts_with(job.name));
+    let before = of_series.max_by_key(|before| before.name.attempt);
     // One that comes late may undo what another has done.
-    if lost_work && !state.beside {
+    if lost_work && !before.is_some_and(|before| before.beside) {
         broken(format!("{:?}: a Job has ended well, and its work is not done", job.name));
     }
     let highest = state.used.iter().find(|used| used.counts_with(job.name));
     if !state.forgot && highest.is_some_and(|highest| highest.attempt >= job.name.attempt) {
         broken(format!("the name of {:?} is used again", job.name));
     }
+    if let Some(other) = state.jobs.iter().find(|other| is_in_the_way(state, job, other)) {
+        broken(format!("{:?} is launched beside {:?}, which is at work", job.name, other.name));
+    }
+}
+
+/// Whether a Job is at work on what `job` is to work on, and nothing says that its work is done.
+fn is_in_the_way(state: &State, job: &Job, other: &Job) -> bool {
+    let completed_by = |name: Name| {
+        let by_request = state.requests.iter().any(|request| request.completed_by == Some(name));
+        by_request || state.object.is_some_and(|object| object.completed == Some(name))
+    };
+    let is_at_work = matches!(other.stage, Stage::Running(_) | Stage::Over) && !completed_by(other.name);
+    if job.name.uid >= REQUESTS {
+        // What is retained may be written meanwhile. Nobody sees the Jobs of a Database that is gone, which is let go beside
+        // one only by a launch that comes late; such a run finds out before it writes the manifest.
+        let deletes = job.name.operation == Operation::DeleteBackup && state.object.is_some();
+        let mut of_it = state.requests.iter().filter(|request| request.uid == job.name.uid);
+        return is_at_work && other.request == job.request && deletes && of_it.any(|of_it| of_it.deletable);
+    }
+    let phase = state.object.and_then(|object| object.phase);
+    is_at_work && other.name.uid == job.name.uid && !is_past(other.name.operation, phase)
 }

@@ -1,6 +1,7 @@
 //! The joint state: objects, Jobs, the database on its server, what is stored, and what the operator remembers.
 
-use api::lifecycle::{Intent, permits, policy_in_force};
+use api::lifecycle::{Intent, policy_in_force};
+use api::permission::Live;
 use api::{DatabasePhase, DeletionPolicy, Operation};
 
 use crate::protocol::Progress;
@@ -70,8 +71,15 @@ impl Object {
         Intent::under(self.deleted, self.policy())
     }
 
-    pub(crate) fn permits(&self, operation: Operation) -> bool {
-        permits(operation, self.phase, self.intent(), self.was_created)
+    /// The object, as the runtime judges a run by it.
+    pub(crate) fn judged(&self) -> Live<Name> {
+        Live {
+            phase: self.phase,
+            intent: self.intent(),
+            was_created: self.was_created,
+            claim: self.claim,
+            completed: self.completed,
+        }
     }
 
     /// The policy that a person can count on.
@@ -180,6 +188,8 @@ pub(crate) struct Job {
     /// The uid of the Backup or Restore that it works on.
     pub(crate) request: Option<u8>,
     pub(crate) stage: Stage,
+    /// Whether it was there together with one whose launch came late, which may have undone what it did.
+    pub(crate) beside: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -245,7 +255,7 @@ pub(crate) enum Holds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct May {
     pub(crate) crash: u8,
-    /// A launch that is decided now and posted later, or by who does not see the Jobs.
+    /// A launch that is decided now and posted later, or by who sees what is not so any more.
     pub(crate) late: u8,
     /// The session of a run ends, and the run does not know.
     pub(crate) lose_lock: u8,
@@ -291,8 +301,6 @@ pub(crate) struct State {
     pub(crate) used: Vec<Name>,
     /// Whether the operator has forgotten something.
     pub(crate) forgot: bool,
-    /// Whether a launch came late, and so beside what others have launched since.
-    pub(crate) beside: bool,
     pub(crate) next_uid: u8,
     pub(crate) may: May,
 }

@@ -1,12 +1,14 @@
 //! Every step that leads from a state to another.
 
-use api::lifecycle::begun;
-use api::{DeletionPolicy as Policy, Operation};
+use api::Operation;
 
 use crate::normal::normal;
+use crate::people;
 use crate::promises;
-use crate::run::{step, written};
-use crate::state::{Folder, GONE, Holds, Job, Object, REQUESTS, Request, Session, Stage, State, Stored};
+use crate::record::{run_of, written};
+use crate::run::{begin, step};
+use crate::sees::Sees;
+use crate::state::{Folder, Holds, Job, Name, REQUESTS, Session, Stage, State};
 use crate::view::{Decisions, Does};
 
 /// A step: what it is, whether it is a fault or a person's doing, and where it leads.
@@ -31,7 +33,9 @@ pub(crate) fn steps(state: &State, decisions: &mut Decisions) -> Vec<Step> {
     steps.operator(decisions);
     steps.kubernetes();
     steps.faults();
-    steps.people();
+    for (what, to) in people::steps(state) {
+        steps.push(what, true, to);
+    }
     steps.all
 }
 
@@ -68,7 +72,7 @@ impl Steps<'_> {
         let about = self.state.object.map(|object| object.uid);
         let about: Vec<_> = about.into_iter().chain(backups.map(|backup| backup.uid)).collect();
         for about in about {
-            let mut seen = decisions.about(self.state, about, true).to_vec();
+            let mut seen = decisions.about(self.state, about, Sees::All).to_vec();
             seen.dedup();
             for does in seen {
                 if let Does::Launch { job, lost_work } = does {
@@ -81,22 +85,27 @@ impl Steps<'_> {
             if self.state.may.late == 0 {
                 continue;
             }
-            for sees_jobs in [true, false] {
-                for does in decisions.about(self.state, about, sees_jobs) {
-                    if let Does::Launch { job, .. } = does {
-                        let mut next = self.state.clone();
-                        next.may.late -= 1;
-                        next.late.push(job);
-                        self.push("a launch is decided, and posted later", true, next);
+            let mut late: Vec<Job> = Vec::new();
+            for sees in Sees::every(self.state) {
+                for does in decisions.about(self.state, about, sees) {
+                    if let Does::Launch { job, .. } = does
+                        && !late.contains(&job)
+                    {
+                        late.push(job);
                     }
                 }
+            }
+            for job in late {
+                let mut next = self.state.clone();
+                next.may.late -= 1;
+                next.late.push(job);
+                self.push("a launch is decided, and posted later", true, next);
             }
         }
         for index in 0..self.state.late.len() {
             let mut next = self.state.clone();
             let job = next.late.remove(index);
-            next.beside = true;
-            post(&mut next, job);
+            post(&mut next, Job { beside: true, ..job });
             self.push("a launch that was decided before is posted", false, next);
         }
     }
@@ -129,7 +138,7 @@ impl Steps<'_> {
                             next.may.crash -= 1;
                             next.jobs.get_mut(index).unwrap().stage = if restarts {
                                 let of_backup = job.name.uid >= REQUESTS;
-                                Stage::Running(crate::run::begin(job.name.operation, of_backup))
+                                Stage::Running(begin(job.name.operation, of_backup))
                             } else {
                                 Stage::Failed { permanent: false }
                             };
@@ -139,7 +148,7 @@ impl Steps<'_> {
                     if may.lose_lock > 0 && run.session == Session::Holds {
                         let mut next = self.state.clone();
                         next.may.lose_lock -= 1;
-                        crate::run::run_of(&mut next, index).session = Session::Lost;
+                        run_of(&mut next, index).session = Session::Lost;
                         self.push("the server ends a session", true, next);
                     }
                     if may.stick > 0 && run.at == 0 {
@@ -152,7 +161,7 @@ impl Steps<'_> {
                 Stage::Stuck => {
                     let mut next = self.state.clone();
                     let of_backup = job.name.uid >= REQUESTS;
-                    let run = crate::run::begin(job.name.operation, of_backup);
+                    let run = begin(job.name.operation, of_backup);
                     next.jobs.get_mut(index).unwrap().stage = Stage::Running(run);
                     self.push("a pod begins after all", true, next);
                 }
@@ -206,113 +215,6 @@ impl Steps<'_> {
             self.push("somebody forges a final backup", true, next);
         }
     }
-
-    fn change(&mut self, what: &'static str, object: Object, change: impl Fn(&mut State)) {
-        let mut next = self.state.clone();
-        change(&mut next);
-        next.object = Some(object);
-        written(&mut next, self.state.object, None);
-        self.push(what, true, next);
-    }
-
-    fn people(&mut self) {
-        let may = self.state.may;
-        if let Some(object) = self.state.object {
-            let newer = Object { generation: object.generation + 1, ready: false, ..object };
-            if may.delete > 0 && !object.deleted {
-                self.change("the Database is deleted", Object { deleted: true, ..object }, |next| {
-                    next.may.delete -= 1;
-                });
-            }
-            if may.change > 0 && !object.deleted {
-                self.change("the spec is changed", newer, |next| next.may.change -= 1);
-            }
-            for policy in [Policy::Delete, Policy::BackupThenDelete, Policy::Retain] {
-                let is_taken = policy != Policy::BackupThenDelete || object.backed_up;
-                if may.policy > 0 && object.word != Some(policy) && is_taken {
-                    let object = Object { word: Some(policy), ..newer };
-                    self.change("another policy is said", object, |next| next.may.policy -= 1);
-                }
-            }
-            if may.terminate > 0 && !self.state.terminating {
-                let object = Object { deleted: true, ..object };
-                self.change("the namespace is deleted", object, |next| {
-                    next.may.terminate -= 1;
-                    next.terminating = true;
-                    next.requests.iter_mut().for_each(|request| request.deleted = true);
-                });
-            }
-        } else if may.recreate > 0 && !self.state.terminating {
-            let mut next = self.state.clone();
-            next.may.recreate -= 1;
-            next.object = Some(fresh(next.next_uid, Some(Policy::Delete), true));
-            next.next_uid += 1;
-            self.push("another Database of that name is made", true, next);
-        }
-        self.ask();
-    }
-
-    /// Backups and Restores come and go.
-    fn ask(&mut self) {
-        let may = self.state.may;
-        for (operation, left) in [(Operation::Backup, may.backup), (Operation::Restore, may.restore)] {
-            let exists = self.state.requests.iter().any(|request| request.operation == operation);
-            if left == 0 || exists || self.state.terminating {
-                continue;
-            }
-            let kinds: &[bool] = if operation == Operation::Backup { &[true, false] } else { &[false] };
-            for deletable in kinds {
-                let mut next = self.state.clone();
-                let uid = REQUESTS + next.may.backup * 4 + next.may.restore;
-                let (progress, guarded) = (None, false);
-                next.requests.push(Request {
-                    uid,
-                    operation,
-                    progress,
-                    deleted: false,
-                    deletable: *deletable,
-                    guarded,
-                    completed_by: None,
-                    stored: Stored::Nothing,
-                });
-                let left =
-                    if operation == Operation::Backup { &mut next.may.backup } else { &mut next.may.restore };
-                *left -= 1;
-                self.push("somebody asks for a Backup or Restore", true, next);
-            }
-        }
-        for index in 0..self.state.requests.len() {
-            let mut next = self.state.clone();
-            let request = next.requests.get_mut(index).unwrap();
-            if may.withdraw == 0 || request.deleted {
-                continue;
-            }
-            request.deleted = true;
-            next.may.withdraw -= 1;
-            self.push("somebody deletes a Backup or Restore", true, next);
-        }
-    }
-}
-
-/// A Database that nobody has worked on.
-pub(crate) fn fresh(uid: u8, word: Option<Policy>, backed_up: bool) -> Object {
-    Object {
-        uid,
-        generation: 1,
-        phase: None,
-        guarded: false,
-        was_created: false,
-        ready: false,
-        deleted: false,
-        word,
-        recorded: None,
-        backed_up,
-        from_backup: false,
-        claim: None,
-        announced: None,
-        completed: None,
-        meant: None,
-    }
 }
 
 /// The API server takes a Job, unless one of that name exists, or the namespace ends.
@@ -322,11 +224,15 @@ fn post(state: &mut State, job: Job) {
     if exists || is_refused {
         return;
     }
-    state.jobs.push(job);
+    if job.beside {
+        state.jobs.iter_mut().for_each(|other| other.beside = true);
+    }
+    let beside = job.beside || state.jobs.iter().any(|other| other.beside && other.is_active());
+    state.jobs.push(Job { beside, ..job });
     remember(&mut state.used, job.name);
 }
 
-fn remember(names: &mut Vec<crate::state::Name>, name: crate::state::Name) {
+fn remember(names: &mut Vec<Name>, name: Name) {
     match names.iter_mut().find(|known| known.counts_with(name)) {
         Some(known) => known.attempt = known.attempt.max(name.attempt),
         None => names.push(name),
@@ -337,14 +243,4 @@ fn remember(names: &mut Vec<crate::state::Name>, name: crate::state::Name) {
 fn forget(state: &mut State, index: usize) {
     let job = state.jobs.remove(index);
     remember(&mut state.spent, job.name);
-}
-
-/// Whether the request that an object is claimed for is gone, so that only another one can go on.
-pub(crate) fn is_abandoned(state: &State) -> bool {
-    let Some(object) = state.object else { return false };
-    let operation = begun(object.phase);
-    let is_of = |request: &Request| Some(request.operation) == operation && request.uid != GONE;
-    operation == Some(Operation::Restore)
-        && crate::run::is_begun(object.phase)
-        && !state.requests.iter().any(|request| is_of(request) && !request.deleted)
 }

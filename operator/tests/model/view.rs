@@ -22,6 +22,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::hasher::Table;
 use crate::protocol::Progress;
+use crate::run::begin;
+use crate::sees::Sees;
 use crate::state::{GONE, Job, Name, Object, REQUESTS, Request, Series, Stage, State};
 
 /// What a decision about one object can rest on.
@@ -58,13 +60,13 @@ const LONG: Duration = Duration::from_hours(2);
 
 impl Decisions {
     /// What the operator does about the object with that uid: at once, and when it has waited for as long as it likes.
-    pub(crate) fn about(&mut self, state: &State, about: u8, sees_jobs: bool) -> [Does; 2] {
+    pub(crate) fn about(&mut self, state: &State, about: u8, sees: Sees) -> [Does; 2] {
         let is_about = |uid: u8| uid == about || about >= REQUESTS;
-        let jobs = state.jobs.iter().filter(|job| sees_jobs && is_about(job.name.uid));
+        let jobs = state.jobs.iter().filter(|job| sees != Sees::NoJobs && is_about(job.name.uid));
         let view = View {
             about,
             object: state.object,
-            requests: state.requests.clone(),
+            requests: sees.requests(state),
             jobs: jobs.map(|job| (job.name, job.generation, job.request, shown(job))).collect(),
             spent: state.spent.clone(),
             terminating: state.terminating,
@@ -143,9 +145,10 @@ fn does(decision: &Decision, view: &View) -> Does {
             };
             let attempt = u8::try_from(launch.attempt).unwrap();
             let name = Name { uid: view.about, operation: launch.operation, series, attempt };
-            let stage = Stage::Running(crate::run::begin(launch.operation, is_of_backup));
+            let stage = Stage::Running(begin(launch.operation, is_of_backup));
             let generation = if is_of_backup { 1 } else { generation };
-            Does::Launch { job: Job { name, generation, request, stage }, lost_work: launch.after_lost_work }
+            let job = Job { name, generation, request, stage, beside: false };
+            Does::Launch { job, lost_work: launch.after_lost_work }
         }
         Decision::Wait(Wait::Job { .. } | Wait::Suspended | Wait::Backoff { .. } | Wait::Namespace) => {
             Does::Waits

@@ -10,7 +10,8 @@ use super::objects::Objects;
 use super::{Kind, Record, Wish, now, set_failed, step, superseded};
 use crate::env::{Assignment, RequestName};
 use crate::failure::{Result, kubernetes};
-use api::lifecycle::{Intent, deletion_policy, may_follow, permits};
+use api::lifecycle::{Intent, deletion_policy, may_follow};
+use api::permission::{Beginning, Live, Refusal, Running, begins, may_unclaim, restore_is_begun};
 use api::{
     ActiveOperation, Binding, Conditions, Database, DatabasePhase, DatabaseStatus, FINALIZER, Operation,
     READY, RECONCILE_ANNOTATION, Reason, STALLED,
@@ -18,6 +19,7 @@ use api::{
 use driver::Target;
 
 /// What makes a run due on a Database.
+#[derive(Clone)]
 pub(crate) struct Due {
     operation: Operation,
     /// What the owner wanted when the object was loaded. A run serves one intent.
@@ -29,6 +31,14 @@ pub(crate) struct Due {
     found: Option<String>,
     /// Whether this run has claimed the object, and not given the claim back.
     claimed: bool,
+}
+
+impl Due {
+    /// The run, as it is judged.
+    fn running(&self) -> Running<&str> {
+        let Self { operation, intent, job, claimed, .. } = self;
+        Running { operation: *operation, job, intent: *intent, claimed: *claimed }
+    }
 }
 
 impl Kind for Database {
@@ -50,19 +60,15 @@ impl Kind for Database {
 
     /// Whether the operation may still act on the object as it is now, and for the intent it began with.
     fn check(&self, due: &Due) -> Result<()> {
-        if due.claimed && claimant(self) != Some(due.job.as_str()) {
-            return Err(superseded("another run has claimed the Database since".to_owned()));
-        }
-        let (phase, intent) = (self.phase(), Intent::of(self));
-        // A backup that has begun is finished, whatever the owner wants meanwhile.
-        let same_intent = intent == due.intent || due.operation == Operation::Backup;
-        if same_intent && permits(due.operation, phase, intent, was_created(self)) {
-            return Ok(());
-        }
-        Err(superseded(format!(
-            "{} may not act in phase {phase:?} with intent {intent:?}: another run is due",
-            due.operation
-        )))
+        let live = judged(self);
+        let Err(refusal) = due.running().may_act(&live) else { return Ok(()) };
+        Err(superseded(match refusal {
+            Refusal::Claimed => "another run has claimed the Database since".to_owned(),
+            Refusal::AnotherIsDue => format!(
+                "{} may not act in phase {:?} with intent {:?}: another run is due",
+                due.operation, live.phase, live.intent
+            ),
+        }))
     }
 }
 
@@ -93,17 +99,17 @@ impl Record<Database> {
         if live.metadata.uid.as_deref() != Some(assignment.uid.as_str()) {
             return Ok(Loaded::Done("the Database was deleted, and another one has its name"));
         }
-        let completed = live.status.as_ref().and_then(|status| status.last_completed_job.as_deref());
-        if completed == Some(assignment.job.as_str()) {
-            return Ok(Loaded::Done("this Job has completed its operation already"));
-        }
-        // What a Backup or Restore asks for does not change with the spec, and the live one is what the run goes by.
+        let (job, generation) = (assignment.job.as_str(), live.metadata.generation);
         let has_request = assignment.request.is_some();
-        if live.metadata.generation != Some(assignment.generation) && !has_request {
-            return Err(superseded(format!(
-                "the Database has changed since generation {}: another run is due",
-                assignment.generation
-            )));
+        match begins(&job, judged(&live).completed.as_ref(), assignment.generation, generation, has_request) {
+            Beginning::Due => {}
+            Beginning::Done => return Ok(Loaded::Done("this Job has completed its operation already")),
+            Beginning::Changed => {
+                return Err(superseded(format!(
+                    "the Database has changed since generation {}: another run is due",
+                    assignment.generation
+                )));
+            }
         }
         let due = Due {
             operation: assignment.operation,
@@ -242,17 +248,8 @@ impl Record<Database> {
         let (own, found) = (self.due.job.clone(), self.due.found.clone());
         let unclaimed = self
             .swap(|live, status| {
-                let is_claim = matches!(
-                    status.phase,
-                    Some(
-                        DatabasePhase::BackupRequested
-                            | DatabasePhase::BackupInProgress
-                            | DatabasePhase::BackupCompleted
-                            | DatabasePhase::RestoreRequested
-                    )
-                );
-                let claimant = claimant(live);
-                if !is_claim || (claimant != Some(&own) && claimant != found.as_deref()) {
+                let claim = claimant(live);
+                if !may_unclaim(status.phase, claim.as_ref(), &own.as_str(), found.as_deref().as_ref()) {
                     return Ok(Wish::Leave);
                 }
                 status.phase = Some(DatabasePhase::Created);
@@ -268,20 +265,17 @@ impl Record<Database> {
     /// object. A failure to say so is logged: the run has failed already.
     pub(crate) async fn failed(&mut self, reason: Reason, message: &str, server: &str, database: &str) {
         let (now, generation) = (now(), self.due.generation);
-        let (claimed, job) = (self.due.claimed, self.due.job.clone());
+        let as_it_was = self.due.clone();
         // What is written may be judged by what is there alone: the claim is given back by the same write.
         self.due.claimed = false;
         let written = self
             .swap(|live, status| {
-                if status.last_completed_job.as_ref() == Some(&job)
-                    || (claimed && claimant(live) != Some(&job))
-                {
+                if !as_it_was.running().has_a_say(&judged(live)) {
                     return Ok(Wish::Leave);
                 }
                 let phase = *status.phase.get_or_insert(DatabasePhase::Creating);
                 // Which Restore has given up what was there must stay known: it alone may say that all is loaded.
-                let keeps_claim =
-                    matches!(phase, DatabasePhase::RestoreInProgress | DatabasePhase::RestoreCompleted);
+                let keeps_claim = restore_is_begun(Some(phase));
                 let is_said = status.observed_generation == Some(generation)
                     && (status.active_operation.is_none() || keeps_claim)
                     && Conditions::get(&status.conditions, READY)
@@ -302,6 +296,17 @@ impl Record<Database> {
         if let Err(error) = written {
             warn!(error = error.chain(), "cannot write the condition");
         }
+    }
+}
+
+/// The object, as a run is judged by it.
+fn judged(live: &Database) -> Live<&str> {
+    Live {
+        phase: live.phase(),
+        intent: Intent::of(live),
+        was_created: was_created(live),
+        claim: claimant(live),
+        completed: live.status.as_ref().and_then(|status| status.last_completed_job.as_deref()),
     }
 }
 
