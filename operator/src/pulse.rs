@@ -140,7 +140,7 @@ mod tests {
             pulse.beat(Kind::Database);
             for _ in 0..3 {
                 assert_eq!(pulse.complaint(), None);
-                tokio::time::advance(Duration::from_secs(60)).await;
+                tokio::time::advance(Duration::from_mins(1)).await;
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::hidden::Hidden;
 use crate::record::Record;
 use crate::record::request::{Requested, Wanted};
 use api::names::database_name;
-use api::{Database, DatabasePhase, Reason};
+use api::{Database, Reason, permission};
 use driver::{Driver, Mark, Server, Target, host_port};
 
 /// One run, from what its operation works with.
@@ -61,9 +61,6 @@ impl Run<'_> {
 
     /// Whether an earlier run has given up what was in the database for the backup of a Restore.
     pub(crate) fn restore_is_begun(&self) -> bool {
-        matches!(
-            self.record.live().phase(),
-            Some(DatabasePhase::RestoreInProgress | DatabasePhase::RestoreCompleted)
-        )
+        permission::restore_is_begun(self.record.live().phase())
     }
 }

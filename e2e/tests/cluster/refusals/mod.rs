@@ -8,7 +8,8 @@ mod launches;
 use anyhow::{Context as _, Result, ensure};
 use api::TlsMode;
 use e2e::{
-    Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input, with_namespace,
+    Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input,
+    with_namespace,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
@@ -205,7 +206,8 @@ async fn parameters_that_are_nested_too_deeply_are_refused_and_do_not_hold_up_th
         let levels = (0..140).fold(json!({}), |inner, _| json!({"a": inner}));
         deep["spec"]["parameters"] = json!({"extensions": levels});
         let within = ["--namespace", test.namespace.as_str()];
-        kubectl_with_input(&[&["create", "--filename", "-"][..], &within].concat(), &deep.to_string()).await?;
+        kubectl_with_input(&[&["create", "--filename", "-"][..], &within].concat(), &deep.to_string())
+            .await?;
         let refused = r#"--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Invalid"#;
         kubectl(&[&["wait", "database/orders", refused, "--timeout=60s"][..], &within].concat()).await?;
         let message = r#"--output=jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
