@@ -248,7 +248,7 @@ pub fn await_job(job: &JobFact) -> Decision {
             NOT_RUNNING_AFTER,
             Stuck::NotRunning { job: Arc::clone(&job.name), image: Arc::clone(&job.image) },
         ),
-        JobProgress::Suspended => return Decision::Wait(Wait::Suspended),
+        JobProgress::Suspended => return Decision::Wait(Wait::Suspended { job: Arc::clone(&job.name) }),
         JobProgress::Active { pods: Pods::Ran, .. }
         | JobProgress::Failed { .. }
         | JobProgress::Complete { .. } => {

@@ -77,8 +77,11 @@ pub enum Wait {
         /// When to look whether it has started, if it has not.
         look_in: Option<Duration>,
     },
-    /// A Job is suspended, by Kueue or by a person.
-    Suspended,
+    /// A Job is suspended, by a person, or by what holds Jobs back, such as Kueue.
+    Suspended {
+        /// Its name.
+        job: Arc<str>,
+    },
     /// The last attempt failed, and the next one is not due yet.
     Backoff {
         operation: Operation,

@@ -195,7 +195,7 @@ pub fn labels(decision: &Decision) -> OfDecision {
     let (decision, reason) = match decision {
         Decision::Launch(launch) => ("launch", launch.operation.as_str()),
         Decision::Wait(Wait::Job { .. }) => ("wait", "job"),
-        Decision::Wait(Wait::Suspended) => ("wait", "suspended"),
+        Decision::Wait(Wait::Suspended { .. }) => ("wait", "suspended"),
         Decision::Wait(Wait::Backoff { permanent: false, .. }) => ("wait", "backoff"),
         Decision::Wait(Wait::Backoff { permanent: true, .. }) => ("wait", "permanent"),
         Decision::Wait(Wait::Namespace) => ("wait", "namespace"),

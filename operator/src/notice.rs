@@ -47,15 +47,13 @@ pub fn stuck_job(stuck: &Stuck, namespace: &str, tenant_chart: &TenantChart) -> 
     })
 }
 
-/// What to say about the Job in `namespace` that is waited for and suspended. None of ours is when it is made. One in the
-/// operator's own namespace is no tenant's affair.
-pub fn suspended_job(jobs: &[JobFact], namespace: &str) -> Option<Notice> {
-    let is_waited_for = |job: &&JobFact| job.progress == JobProgress::Suspended && !job.recorded;
-    let suspended = jobs.iter().find(is_waited_for)?;
+/// What to say about the Job of that name in `namespace`, which is waited for and suspended. None of ours is when our policy
+/// lets it be made. One in the operator's own namespace is no tenant's affair.
+pub fn suspended_job(name: &str, jobs: &[JobFact], namespace: &str) -> Option<Notice> {
+    let suspended = jobs.iter().find(|job| *job.name == *name)?;
     if suspended.operation.row().in_operator_namespace {
         return None;
     }
-    let name = &suspended.name;
     Some(Notice::warning(
         "JobSuspended",
         format!(

@@ -290,7 +290,7 @@ pub fn look_again(decision: &Decision) -> Option<Duration> {
         Decision::Stuck(Stuck::NoPod { .. } | Stuck::NotRunning { .. }) => Some(attempts::NOT_RUNNING_AFTER),
         // A launch waits for its slot, and is told.
         Decision::Launch(_)
-        | Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended | Wait::Namespace)
+        | Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended { .. } | Wait::Namespace)
         | Decision::Settled(Settled::Current { verify_in: None } | Settled::NothingLeft)
         | Decision::Stuck(Stuck::Contradiction | Stuck::UnknownDriver) => None,
     }

@@ -61,7 +61,7 @@ fn cell(decision: &Decision) -> String {
             let number = if launch.attempt == 1 { String::new() } else { format!(" {}", launch.attempt) };
             format!("{}{number}{lost}", launch.operation)
         }
-        Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended) => "wait".to_owned(),
+        Decision::Wait(Wait::Job { look_in: None } | Wait::Suspended { .. }) => "wait".to_owned(),
         Decision::Wait(Wait::Job { look_in: Some(left) }) => format!("wait, look in {left:?}"),
         Decision::Wait(Wait::Backoff { left, .. }) => format!("wait {left:?}"),
         Decision::Wait(Wait::Namespace) => "wait for its end".to_owned(),

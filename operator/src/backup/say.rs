@@ -18,7 +18,9 @@ pub fn notice(
 ) -> Option<Notice> {
     let dead = || dead_job(jobs, &backup.driver, |_| false);
     let stuck = match decision {
-        Decision::Wait(Wait::Suspended) => return suspended_job(jobs, &backup.namespace).or_else(dead),
+        Decision::Wait(Wait::Suspended { job }) => {
+            return suspended_job(job, jobs, &backup.namespace).or_else(dead);
+        }
         Decision::Launch(_) | Decision::Wait(_) => return dead(),
         Decision::Settled(_) => return None,
         Decision::Stuck(stuck) => stuck,

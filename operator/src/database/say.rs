@@ -19,7 +19,9 @@ pub fn notice<'a>(
 ) -> Option<Notice> {
     let dead = || dead_job(jobs, &database.driver, |job| database.moves_data(job.operation));
     let stuck = match decision {
-        Decision::Wait(Wait::Suspended) => return suspended_job(jobs, &database.namespace).or_else(dead),
+        Decision::Wait(Wait::Suspended { job }) => {
+            return suspended_job(job, jobs, &database.namespace).or_else(dead);
+        }
         Decision::Launch(_) | Decision::Wait(_) => return dead(),
         Decision::Settled(_) => return None,
         Decision::Stuck(stuck) => stuck,

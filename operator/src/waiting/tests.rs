@@ -263,3 +263,24 @@ fn of_namespaces_that_come_and_go_little_is_kept_while_another_is_not_served() {
     assert_eq!(forgotten.len(), 2_999);
     assert!(!forgotten.contains(&scope("stuck")), "somebody waits for it");
 }
+
+#[test]
+fn who_is_forgotten_comes_after_who_has_waited_since_before() {
+    let mut world = World::new(100, 1);
+    world.join("a-1", "a", "s");
+    assert_eq!(world.serve(at(0)), ["a-1"]);
+    world.end("a-1");
+    world.slots.set(&"x".into(), Some(Hold { lane: lane("z", "full"), runs: true, unasked: false }));
+    world.join("a-2", "a", "full");
+    for number in 0..=rested::MOST {
+        let namespace = format!("n{number}");
+        let uid = format!("{namespace}-1");
+        world.join(&uid, &namespace, "s");
+        assert_eq!(world.serve(at(0)), [uid.as_str()]);
+        world.end(&uid);
+    }
+    world.join("n0-2", "n0", "full");
+    assert!(world.slots.set(&"x".into(), None));
+    let first = world.waiting.next(&world.slots, world.limits, at(0));
+    assert_eq!(first.as_deref(), Some("a-2"), "it was served before the other was");
+}

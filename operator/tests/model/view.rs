@@ -150,9 +150,9 @@ fn does(decision: &Decision, view: &View) -> Does {
             let job = Job { name, generation, request, stage, beside: false };
             Does::Launch { job, lost_work: launch.after_lost_work }
         }
-        Decision::Wait(Wait::Job { .. } | Wait::Suspended | Wait::Backoff { .. } | Wait::Namespace) => {
-            Does::Waits
-        }
+        Decision::Wait(
+            Wait::Job { .. } | Wait::Suspended { .. } | Wait::Backoff { .. } | Wait::Namespace,
+        ) => Does::Waits,
         Decision::Settled(Settled::Current { .. } | Settled::NothingLeft) => Does::Settled,
         Decision::Stuck(
             Stuck::Contradiction | Stuck::UnknownDriver | Stuck::NoPod { .. } | Stuck::NotRunning { .. },

@@ -143,7 +143,7 @@ fn a_job_that_cannot_start_is_noticed_in_time() {
     assert!(matches!(at(60, Pods::Starting), Decision::Stuck(Stuck::NotRunning { .. })));
     assert_eq!(at(9999, Pods::Ran), Decision::Wait(Wait::Job { look_in: None }));
     let suspended = decide(&facts(vec![job(1, JobProgress::Suspended)]));
-    assert_eq!(suspended, Decision::Wait(Wait::Suspended));
+    assert_eq!(suspended, Decision::Wait(Wait::Suspended { job: "create-1".into() }));
 }
 
 #[test]

@@ -63,12 +63,12 @@ fn a_job_that_somebody_has_suspended_says_how_it_goes_on() {
         notice(decision, &orders(&json!({})), &[job], std::iter::empty(), &TenantChart::default())
     };
     let suspended = |operation| job(operation, JobProgress::Suspended);
-    let wait = Decision::Wait(Wait::Suspended);
+    let wait = Decision::Wait(Wait::Suspended { job: "dbo-x".into() });
     let said = told(&wait, suspended(Operation::Create)).unwrap();
     assert_eq!((said.reason, said.warning), ("JobSuspended", true));
     assert!(said.note.contains("kubectl -n shop patch job dbo-x "), "{}", said.note);
-    let recorded = JobFact { recorded: true, ..suspended(Operation::Create) };
-    assert_eq!(told(&wait, recorded), None, "its work is done, so it is not the one that is waited for");
+    let another = JobFact { name: "dbo-y".into(), ..suspended(Operation::Create) };
+    assert_eq!(told(&wait, another), None, "it is not the one that is waited for");
     assert_eq!(told(&wait, suspended(Operation::Release)), None, "it is in the operator's namespace");
     let settled = Decision::Settled(crate::decision::Settled::NothingLeft);
     assert_eq!(told(&settled, suspended(Operation::Create)), None, "nothing waits for it");
@@ -78,7 +78,7 @@ fn a_job_that_somebody_has_suspended_says_how_it_goes_on() {
 fn a_dead_pod_says_what_to_raise() {
     let failed = |operation, why| job(operation, JobProgress::Failed { why, age: std::time::Duration::ZERO });
     let told = |operation, why| {
-        let wait = Decision::Wait(Wait::Suspended);
+        let wait = Decision::Wait(Wait::Job { look_in: None });
         notice(
             &wait,
             &orders(&json!({})),
@@ -106,7 +106,7 @@ fn a_dead_pod_says_what_to_raise() {
     };
     let mut killed = failed(Operation::Create, Failed::Killed);
     killed.progress = JobProgress::Failed { why: Failed::Killed, age: std::time::Duration::from_secs(9) };
-    let wait = Decision::Wait(Wait::Suspended);
+    let wait = Decision::Wait(Wait::Job { look_in: None });
     let over =
         notice(&wait, &orders(&json!({})), &[killed, later], std::iter::empty(), &TenantChart::default());
     assert_eq!(over, None, "the one after it ended well");
