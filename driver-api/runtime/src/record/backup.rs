@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::ObjectMeta;
 use tracing::info;
 
 use super::finalizer::Guarded;
+use super::objects::Objects;
 use super::request::{Common, Requested, Wanted, common};
 use super::{Kind, Record, now};
 use crate::failure::{Result, kubernetes};
@@ -57,7 +58,6 @@ impl Requested for Backup {
 
 impl Record<Backup> {
     /// Makes the Backup `name`, which records the final backup of the Database `database` with that uid.
-    #[expect(clippy::disallowed_methods, reason = "this is the one Backup that a driver makes")]
     pub(crate) async fn make(
         client: Client,
         namespace: &str,
@@ -79,8 +79,7 @@ impl Record<Backup> {
             },
             status: None,
         };
-        let api: Api<Backup> = Api::namespaced(client.clone(), namespace);
-        let made = api.create(&PostParams::default(), &backup).await;
+        let made = Objects::new(client.clone(), namespace).create(&backup).await;
         let made = made.map_err(|error| kubernetes(&format!("cannot make the Backup {name}"), error))?;
         info!(backup = name, "made the Backup that records the final backup");
         Ok(Self::of(client, namespace, made, Wanted::Alive))

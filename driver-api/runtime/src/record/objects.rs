@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{GetParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{GetParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{Request, request};
 use kube::{Client, Error, Resource};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -48,6 +48,16 @@ where
     pub(crate) async fn get_metadata(&self, name: &str) -> kube::Result<Option<ObjectMeta>> {
         let found = self.ask(self.requests.get_metadata(name, &GetParams::default())).await;
         if_any(found.map(|Described { metadata }| metadata))
+    }
+
+    /// Makes an object.
+    #[expect(clippy::disallowed_methods, reason = "record/ makes the one Backup that a driver makes")]
+    pub(super) async fn create(&self, object: &K) -> kube::Result<K>
+    where
+        K: Serialize,
+    {
+        let text = serde_json::to_vec(object).map_err(Error::SerdeError)?;
+        self.ask(self.requests.create(&PostParams::default(), text)).await
     }
 
     /// Writes its status, by a merge patch.

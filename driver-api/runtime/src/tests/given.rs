@@ -298,12 +298,19 @@ async fn authorities_that_nobody_names_are_trusted_by_no_run_that_connects() {
         database["status"]["activeOperation"] =
             json!({"operation": "restore", "job": "dead", "restore": "back"});
     };
+    // Its Restore is gone, and with it the word on where from.
+    let withdrawn: Change = |database, _| {
+        database["status"]["phase"] = json!("RestoreRequested");
+        database["status"]["activeOperation"] =
+            json!({"operation": "restore", "job": "dead", "restore": "back"});
+    };
     // And whether what the Database names for a store is given to that operation.
     for (operation, change, value, is_given) in [
         (Operation::Create, nothing, &Value::Null, false),
         (Operation::Create, backed_up, &backup_to, false),
         (Operation::Create, made_from, &from, true),
         (Operation::Restore, loaded, &from, true),
+        (Operation::Restore, withdrawn, &Value::Null, false),
         (Operation::Delete, nothing, &Value::Null, false),
         (Operation::Delete, backed_up, &backup_to, true),
     ] {
