@@ -1,6 +1,7 @@
 //! A watch of what is new.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
@@ -8,6 +9,9 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
+
+/// How long a watch that failed is left alone: what is measured is on the same two cores.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls `seen` for each object that comes into being from now on, in a task that ends when it is aborted.
 pub(crate) async fn follow_new<K>(
@@ -23,7 +27,10 @@ where
     Ok(tokio::spawn(async move {
         loop {
             let only = WatchParams::default().labels(labels);
-            let Ok(stream) = api.watch(&only, &version).await else { continue };
+            let Ok(stream) = api.watch(&only, &version).await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let mut stream = stream.boxed();
             while let Ok(Some(event)) = stream.try_next().await {
                 match event {
@@ -35,7 +42,11 @@ where
                         version = object.resource_version().unwrap_or(version);
                     }
                     WatchEvent::Bookmark(mark) => version = mark.metadata.resource_version,
-                    WatchEvent::Error(_) => break,
+                    // What it has missed is not told any more, and whoever waits for that says so.
+                    WatchEvent::Error(error) => {
+                        println!("==> a watch of the bench ends: {}", error.message);
+                        return;
+                    }
                 }
             }
         }
