@@ -21,7 +21,7 @@ before_is_had() {
   [[ ! -f $before_tree/source/Cargo.toml ]] || return 0
   # shellcheck disable=SC2154 # lib.sh sets it
   git -C "$checkout" cat-file -e "$before^{commit}" 2>/dev/null ||
-    fail "commit $before is not in this clone, and the upgrade starts from it: git fetch --unshallow"
+    fail "commit $before is not here, and the upgrade starts from it: in a shallow clone git fetch --unshallow brings it, and without git a clone does"
 }
 
 # before_source: its sources, in $before_tree/source: all of them or none. Errexit may be off here.

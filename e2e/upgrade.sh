@@ -112,6 +112,8 @@ begin_to_leave() {
   in_namespace get secret postgresql-17-admin --output json | jq '.metadata = {name: .metadata.name}' >"$work/admin.json"
   in_namespace delete secret postgresql-17-admin
   in_namespace delete database leaving --wait=false
+  # Else that run may still come to its end when the login is back.
+  in_namespace wait --for='jsonpath={.status.conditions[?(@.type=="Ready")].reason}=CredentialsMissing' database/leaving --timeout=90s
   in_namespace patch database leaving --subresource=status --type=merge --patch '{"status": {"phase": "DeletionRequested"}}'
 }
 
@@ -237,7 +239,7 @@ main() {
   check "what was made from the Backup goes" is_gone again
   check "the Backup of before stays" is_as_before before "$backup"
   kubectl delete namespace "$namespace" --wait=false >/dev/null
-  drop_what_is_left
+  check "and nothing of it is left on the server" drop_what_is_left
   printf '%s passed, %s failed\n' "$passed" "$failed"
   ((failed == 0))
 }
