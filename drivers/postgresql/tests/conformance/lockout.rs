@@ -16,22 +16,41 @@ impl Case {
     }
 }
 
+/// What writers have done.
+#[derive(Debug, Default)]
+struct Writers {
+    stop: AtomicBool,
+    acknowledged: AtomicI32,
+    refused: AtomicI32,
+}
+
 /// Commits row after row, in a new session every few rows, until it is told to stop.
-fn writer(case: Case, stop: Arc<AtomicBool>, acknowledged: Arc<AtomicI32>) -> tokio::task::JoinHandle<()> {
+fn writer(case: Case, writers: Arc<Writers>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        while !stop.load(Ordering::SeqCst) {
+        while !writers.stop.load(Ordering::SeqCst) {
             let Ok(client) = case.server().log_in(&case.target.active_login, PASSWORD, case.name()).await
             else {
+                writers.refused.fetch_add(1, Ordering::SeqCst);
                 continue;
             };
             for _ in 0..3 {
                 if client.batch_execute("INSERT INTO t VALUES (1)").await.is_err() {
                     break;
                 }
-                acknowledged.fetch_add(1, Ordering::SeqCst);
+                writers.acknowledged.fetch_add(1, Ordering::SeqCst);
             }
         }
     })
+}
+
+/// Waits for what writers do.
+async fn until_more_than(count: &AtomicI32, least: i32) {
+    let all = async {
+        while count.load(Ordering::SeqCst) <= least {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("writers go on");
 }
 
 rules! {
@@ -40,25 +59,23 @@ rules! {
         case.ensure_present().await;
         case.tenant().await.batch_execute("CREATE TABLE t (i int)").await.unwrap();
         for _ in 0..3 {
-            let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI32::new(0)));
-            let writers: Vec<_> =
-                (0..6).map(|_| writer(case.clone(), Arc::clone(&stop), Arc::clone(&acknowledged))).collect();
+            let seen = Arc::new(Writers::default());
+            let writers: Vec<_> = (0..6).map(|_| writer(case.clone(), Arc::clone(&seen))).collect();
             let idle = case.tenant().await;
-            while acknowledged.load(Ordering::SeqCst) < 20 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until_more_than(&seen.acknowledged, 20).await;
             case.try_lock_out().await.unwrap_or_else(|error| panic!("{}", error.chain()));
             let count = async || case.server().text(case.name(), "SELECT count(*)::text FROM t").await.unwrap();
             let then = count().await;
             assert!(idle.batch_execute("SELECT 1").await.is_err());
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // As often as all of them together would have committed a few rows each.
+            until_more_than(&seen.refused, seen.refused.load(Ordering::SeqCst) + 60).await;
             assert_eq!(count().await, then, "somebody committed after the lockout");
-            stop.store(true, Ordering::SeqCst);
+            seen.stop.store(true, Ordering::SeqCst);
             for writer in writers {
                 writer.await.unwrap();
             }
             let rows: i32 = then.parse().unwrap();
-            assert!(rows >= acknowledged.load(Ordering::SeqCst), "an acknowledged row is lost");
+            assert!(rows >= seen.acknowledged.load(Ordering::SeqCst), "an acknowledged row is lost");
             let refused = case.server().log_in(&case.target.active_login, PASSWORD, case.name()).await;
             assert!(refused.is_err());
             let differences = case.differences().await.join("; ");
