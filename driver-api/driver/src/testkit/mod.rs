@@ -7,6 +7,7 @@
 //! | [`GatedSink`] | Does something in the middle of a dump |
 //! | [`killed_after`] | Kills a run at any await |
 //! | [`assert_error`] | Shows an error's kind, what it names, and that it names no secret |
+//! | [`Logged`] | Reads what is logged, to find no secret in it |
 //! | [`OTHER_AUTHORITY`] | Has a server's certificate refused |
 //!
 //! The rules that a driver has to keep are not in here yet: `drivers/postgresql/tests/conformance` has them.
@@ -15,12 +16,14 @@ mod dump;
 mod failure;
 mod gate;
 mod interrupt;
+mod logged;
 mod memory;
 
 pub use dump::{MemoryDump, MemoryReader, MemorySink, MemoryWriter};
 pub use failure::assert_error;
 pub use gate::GatedSink;
 pub use interrupt::killed_after;
+pub use logged::Logged;
 pub use memory::{MemoryDriver, MemoryParameters, MemoryServer, MemorySession, Stored};
 
 /// PEM of an authority that has signed no server's certificate; its key was thrown away.

@@ -1,46 +1,15 @@
 //! An object that somebody has made hard to read.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use super::{ADMIN_PASSWORD, World, assert_failed};
 use crate::outcome::Outcome;
 use api::{Operation, Reason};
+use driver::testkit::Logged;
 
 /// More levels than `serde_json` decodes, which gives up at 128.
 const LEVELS: usize = 140;
-
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Parameters as deep as that, and who wrote them, as an API server keeps it.
 fn deepen(database: &mut Value) {
@@ -88,16 +57,12 @@ async fn an_object_that_cannot_be_decoded_is_logged_nowhere() {
     for change in changes {
         let world = World::created().await;
         world.api.edit(change);
-        let log = Log::default();
-        let subscriber =
-            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        let logged = Logged::start(Level::TRACE);
         let outcome = world.run(Operation::Create).await;
-        drop(guard);
         let message = assert_failed(&outcome, Reason::Internal);
         assert!(message.contains("cannot read the Database"), "{message}");
-        assert!(!log.text().is_empty(), "something is logged at this level");
-        for text in [log.text(), message.to_owned()] {
+        assert!(!logged.text().is_empty(), "something is logged at this level");
+        for text in [logged.text(), message.to_owned()] {
             assert!(!text.contains(ADMIN_PASSWORD), "{text}");
         }
     }

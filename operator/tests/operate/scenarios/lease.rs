@@ -1,12 +1,12 @@
 //! Somebody takes the Lease who has no right to it: what `docs/security.md` says of that.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use driver::testkit::Logged;
 use serde_json::json;
 use tokio::time::sleep;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 use super::{SOON, databases, leader_and_standby, served};
 use crate::play::in_paused_time;
@@ -28,34 +28,10 @@ async fn steal(server: &Server, times: u32, apart: Duration) {
     }
 }
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[test]
 fn a_thief_who_renews_the_lease_more_often_than_every_two_seconds_stops_all_launches_and_it_shows() {
     for apart in [1_500, 1_990].map(Duration::from_millis) {
-        let log = Log::default();
-        let writer = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-        let _logs = tracing::subscriber::set_default(writer);
+        let logged = Logged::start(Level::INFO);
         in_paused_time(async {
             let server = served();
             let (one, other) = leader_and_standby(&server).await;
@@ -74,7 +50,7 @@ fn a_thief_who_renews_the_lease_more_often_than_every_two_seconds_stops_all_laun
             one.end().await;
             other.end().await;
         });
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = logged.text();
         let lost: Vec<_> =
             log.lines().filter(|line| line.contains("lost the Lease: launching late")).collect();
         assert!(lost.len() == 1 && lost[0].contains("op-1"), "{log}");
