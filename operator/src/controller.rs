@@ -45,7 +45,7 @@ use crate::voice::Voice;
 use crate::waiting::{Scope, Waiting};
 
 /// Changes that are taken at once.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 
 /// Objects that are looked at before changes are taken again.
 const LOOKS: usize = 64;

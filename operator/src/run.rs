@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The wait before the API server is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Changes that wait to be taken: then the watches wait, too.
-const CHANGES: usize = 256;
+/// Changes that wait to be taken: then the watches wait, too. Few, for what is told waits behind what is listed.
+const CHANGES: usize = 64;
 
 /// The namespace whose uid identifies a cluster.
 const OF_THE_CLUSTER: &str = "/api/v1/namespaces/kube-system";

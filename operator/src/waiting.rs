@@ -9,11 +9,10 @@ mod rested;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::line::{Line, Place, Room};
 use self::pauses::Pauses;
-pub use self::pauses::{LONGEST_PAUSE, LONGEST_SILENCE, Scope};
+pub use self::pauses::Scope;
 use self::rested::Rested;
 use crate::clock::Moment;
 use crate::seen::metadata::Uid;
@@ -132,10 +131,15 @@ impl Waiting {
         best.map(|(_, uid)| uid)
     }
 
-    /// A Job was not taken: for a while, at most `longest`, nobody tries there, and then one does. Answers whether it was
-    /// the first.
-    pub fn refused(&mut self, scope: &Scope, now: Moment, longest: Duration) -> bool {
-        self.pauses.refused(scope, now, longest)
+    /// A Job was not taken, by an answer of the API server or for want of one: for a while nobody tries there, and then one
+    /// does. Answers whether it was the first.
+    pub fn refused(&mut self, scope: &Scope, now: Moment, is_answer: bool) -> bool {
+        self.pauses.refused(scope, now, is_answer)
+    }
+
+    /// The API server is there again: where it only did not answer, one may try at once.
+    pub fn is_there_again(&mut self, now: Moment) {
+        self.pauses.is_there_again(now);
     }
 
     /// Those who wait for Jobs that are refused together.

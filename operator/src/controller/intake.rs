@@ -31,6 +31,10 @@ impl Controller {
         {
             self.role.saw_work();
         }
+        // A list begins when a watch could not go on, as after an API server that was away.
+        if let Change::Begin(_) = change {
+            self.waiting.is_there_again(now.moment);
+        }
         let touched = self.world.take(change, now);
         for uid in &touched.gone {
             self.forget(uid);

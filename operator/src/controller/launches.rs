@@ -20,7 +20,7 @@ use crate::seen::job::KnownJob;
 use crate::seen::metadata::Uid;
 use crate::slots::Hold;
 use crate::subject::Subject;
-use crate::waiting::{LONGEST_PAUSE, LONGEST_SILENCE, Scope};
+use crate::waiting::Scope;
 use crate::{backup, database};
 
 impl Controller {
@@ -82,8 +82,7 @@ impl Controller {
                 self.refusals.accepted(uid, &scope)
             }
             Err(error) => {
-                let longest = if error.is_answer() { LONGEST_PAUSE } else { LONGEST_SILENCE };
-                let is_first = self.waiting.refused(&scope, now.moment, longest);
+                let is_first = self.waiting.refused(&scope, now.moment, error.is_answer());
                 let Scope { namespace, driver } = &scope;
                 if is_first {
                     warn!(%namespace, %driver, "{}", chain(&error));

@@ -77,9 +77,10 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
         match ended {
             // The time was over that was asked for.
             Ok(()) if held => continue,
-            Ok(()) => {}
             Err(Ended::NobodyListens) => return,
-            Err(Ended::TooOld) => watch.version = None,
+            // Nothing is wrong with the API server, unless it says so of what has begun from no version.
+            Err(Ended::TooOld) if watch.version.take().is_some() => continue,
+            Ok(()) | Err(Ended::TooOld) => {}
             Err(Ended::NoStream) => {
                 watch.streams = false;
                 continue;

@@ -90,7 +90,11 @@ impl World {
         match change {
             Change::Begin(kind) => self.begin(kind),
             Change::Complete(kind) => self.complete(kind, &mut touched),
-            Change::Listed(object) => self.applied(object, now, false, &mut touched),
+            Change::Listed(object) => {
+                self.applied(object, now, false, &mut touched);
+                // Very many may come at once. Whoever is told of meanwhile does not wait behind them.
+                touched.woken_later.append(&mut touched.woken);
+            }
             Change::Applied(object) => self.applied(object, now, true, &mut touched),
             Change::Gone(object) => self.removed(object, &mut touched),
             Change::Broken(broken) => self.broke(broken, &mut touched),

@@ -9,9 +9,9 @@ use crate::clock::{Moment, doubled};
 /// The wait after a namespace has refused a Job. It doubles with each further refusal.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such wait.
-pub const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The longest such wait while the API server cannot be reached at all.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(5);
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// What refuses together: Jobs of one Driver in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,21 +34,36 @@ pub(super) struct Pauses {
 struct Pause {
     refusals: u32,
     until: Moment,
+    /// The API server has decided so, and not just failed to answer.
+    is_answer: bool,
     /// One tries whether it takes Jobs again.
     tried: bool,
 }
 
 impl Pauses {
-    /// A Job was not taken: for a while, at most `longest`, nobody tries there. Answers whether it was the first.
-    pub(super) fn refused(&mut self, scope: &Scope, now: Moment, longest: Duration) -> bool {
+    /// A Job was not taken, by an answer or for want of one: for a while nobody tries there. Answers whether it was the
+    /// first.
+    pub(super) fn refused(&mut self, scope: &Scope, now: Moment, is_answer: bool) -> bool {
         let before = self.by_scope.get(scope).copied();
         if before.is_none_or(|pause| pause.tried) {
             let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
+            let longest = if is_answer { LONGEST_PAUSE } else { LONGEST_SILENCE };
             let until = now.plus(doubled(FIRST_PAUSE, refusals, longest));
-            self.by_scope.insert(scope.clone(), Pause { refusals, until, tried: false });
+            self.by_scope.insert(scope.clone(), Pause { refusals, until, is_answer, tried: false });
             self.looks.insert((until, scope.clone()));
         }
         before.is_none()
+    }
+
+    /// The API server is there again: where it only did not answer, one may try at once.
+    pub(super) fn is_there_again(&mut self, now: Moment) {
+        for (scope, pause) in &mut self.by_scope {
+            if !pause.is_answer && !pause.tried && pause.until > now {
+                self.looks.remove(&(pause.until, scope.clone()));
+                pause.until = now;
+                self.looks.insert((now, scope.clone()));
+            }
+        }
     }
 
     /// A Job was taken.

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::*;
 use crate::slots::Hold;
@@ -139,7 +140,7 @@ fn a_namespace_that_refuses_is_tried_by_one_after_a_pause_that_doubles() {
             if uid.starts_with("a-") {
                 tries.push(second);
                 world.waiting.try_scope(&scope("a"));
-                world.waiting.refused(&scope("a"), now, LONGEST_PAUSE);
+                world.waiting.refused(&scope("a"), now, true);
                 world.join(&uid, "a", "s");
             }
         }
@@ -152,6 +153,23 @@ fn a_namespace_that_refuses_is_tried_by_one_after_a_pause_that_doubles() {
     assert!(world.waiting.next(&world.slots, world.limits, opens).is_none(), "and nobody beside it");
     world.waiting.accepted(&scope("a"));
     assert!(world.waiting.next(&world.slots, world.limits, opens).is_some());
+}
+
+#[test]
+fn when_the_api_server_is_there_again_one_may_try_at_once_where_it_only_did_not_answer() {
+    let mut world = World::new(100, 100);
+    for namespace in ["silent", "refused"] {
+        world.join(&format!("{namespace}-1"), namespace, "s");
+        world.waiting.refused(&scope(namespace), at(0), namespace == "refused");
+    }
+    assert!(world.waiting.next(&world.slots, world.limits, at(0)).is_none());
+    world.waiting.is_there_again(at(0));
+    assert_eq!(world.waiting.next(&world.slots, world.limits, at(0)).as_deref(), Some("silent-1"));
+    assert!(world.waiting.next(&world.slots, world.limits, at(0)).is_none(), "what it has decided stands");
+    world.waiting.try_scope(&scope("silent"));
+    world.waiting.is_there_again(at(0));
+    world.join("silent-2", "silent", "s");
+    assert!(world.waiting.next(&world.slots, world.limits, at(0)).is_none(), "somebody tries");
 }
 
 #[test]
@@ -196,7 +214,7 @@ fn ten_thousand_servers_of_one_namespace_cost_a_turn_no_more_than_one() {
     }
     assert_eq!(looks(&world, at(0)), (Some("a-0".to_owned()), 1));
 
-    world.waiting.refused(&scope("a"), at(0), LONGEST_PAUSE);
+    world.waiting.refused(&scope("a"), at(0), true);
     assert_eq!(looks(&world, at(0)), (None, 0), "it is left alone for a while");
     world.waiting.accepted(&scope("a"));
 
@@ -239,7 +257,7 @@ fn of_namespaces_that_come_and_go_little_is_kept_while_another_is_not_served() {
     let mut world = World::new(100, 1);
     world.slots.set(&"x".into(), Some(Hold { lane: lane("z", "full"), runs: true, unasked: false }));
     world.join("stuck-1", "stuck", "full");
-    world.waiting.refused(&scope("stuck"), at(0), LONGEST_PAUSE);
+    world.waiting.refused(&scope("stuck"), at(0), true);
     let mut forgotten = Vec::new();
     for number in 0..3_000 {
         let (namespace, now) = (format!("n{number}"), at(number));
@@ -250,7 +268,7 @@ fn of_namespaces_that_come_and_go_little_is_kept_while_another_is_not_served() {
                 assert_eq!(world.serve(now), [uid.as_str()]);
                 world.end(&uid);
             } else {
-                world.waiting.refused(&scope(&namespace), now, LONGEST_PAUSE);
+                world.waiting.refused(&scope(&namespace), now, true);
                 world.waiting.leave(&uid.into());
             }
         }

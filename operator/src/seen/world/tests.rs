@@ -30,7 +30,8 @@ fn take(world: &mut World, change: Change) -> Touched {
 }
 
 fn woken(world: &mut World, change: Change) -> Vec<String> {
-    take(world, change).woken.iter().map(ToString::to_string).collect()
+    let Touched { woken, woken_later, .. } = take(world, change);
+    woken.iter().chain(&woken_later).map(ToString::to_string).collect()
 }
 
 fn namespace(terminating: bool) -> Object {
@@ -69,6 +70,16 @@ fn a_relist_loses_no_wake_up_and_wakes_nobody_in_vain() {
     let done = json!({"status": {"phase": "Completed"}});
     assert_eq!(relist(vec![nightly(&done)], Kind::Backup), ["nightly", "orders"]);
     assert_eq!(relist(Vec::new(), Kind::Backup), ["nightly", "orders"], "it is gone");
+}
+
+#[test]
+fn who_is_told_of_while_all_is_listed_does_not_wait_behind_what_is_listed() {
+    let mut world = World::default();
+    take(&mut world, Change::Begin(Kind::Database));
+    let listed = take(&mut world, Change::Listed(orders(&json!({}))));
+    assert_eq!((listed.woken.len(), listed.woken_later.len()), (0, 1));
+    let told = take(&mut world, Change::Applied(orders(&json!({"metadata": {"generation": 2}}))));
+    assert_eq!((told.woken.len(), told.woken_later.len()), (1, 0));
 }
 
 #[test]

@@ -32,6 +32,28 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_more_than_that() {
     });
 }
 
+/// Of that, a watch waits for two at most after a connection that broke, and the Lease for one.
+#[test]
+fn when_the_api_server_is_back_a_new_database_has_its_job_within_three_seconds() {
+    for away in (40..50).map(Duration::from_secs) {
+        in_paused_time(async {
+            let server = served();
+            let operator = start(&server);
+            // It is due again after half a minute: then its namespace is left alone, for nobody answers.
+            server.state().cluster.pods.failing = 1_000;
+            server.database("shop", "failed", &json!({}));
+            assert!(server.until(SOON, |state| state.posts_in("shop") == 1).await);
+            sleep(Duration::from_secs(10)).await;
+            server.go_away(away, true).await;
+            assert!(operator.metric("db_operator_launch_failures_total{reason=\"Create\"}") > 0);
+            server.database("shop", "after", &json!({}));
+            let launched = server.until(Duration::from_secs(3), |state| state.posts_in("shop") == 3).await;
+            assert!(launched, "away for {away:?}: {} of 3 Jobs", server.state().posts_in("shop"));
+            operator.end().await;
+        });
+    }
+}
+
 /// How long a container may be unwell before it is restarted: six probes, ten seconds apart, as in the chart.
 const RESTARTED_AFTER: Duration = Duration::from_mins(1);
 
