@@ -190,6 +190,26 @@ impl Plane {
         Ok(())
     }
 
+    /// How many lists of Databases, or pages of them, the API server has answered so far.
+    pub(crate) async fn lists(&self) -> Result<f64> {
+        let metrics = self.client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+        let of_databases = |line: &&str| {
+            line.starts_with("apiserver_request_total{")
+                && [r#"resource="databases""#, r#"verb="LIST""#].iter().all(|label| line.contains(label))
+        };
+        metrics
+            .lines()
+            .filter(of_databases)
+            .map(|line| {
+                line.rsplit(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .parse::<f64>()
+                    .context("a metric without a number")
+            })
+            .sum()
+    }
+
     async fn prepare(&self) -> Result<()> {
         let begun = Instant::now();
         while self.client.apiserver_version().await.is_err()
