@@ -444,6 +444,9 @@ END
     -n "$(kubectl get --namespace "$tenant_namespace" "databases.$group" --output name)"
   check "install again, over the CRDs that stayed" on_release install
   kubectl create rolebinding chart-test --clusterrole=admin --user="$release-admin" --namespace "$tenant_namespace"
+  # The controller-manager puts the rights of an admin together, after the install.
+  check "an admin of a namespace may bind the driver's rights" kubectl wait clusterrole/admin --timeout=60s \
+    --for="jsonpath={.rules[?(@.resourceNames[0]==\"$release-jobs\")].verbs[0]}=bind"
   check "db-operator-tenant, by an admin of the namespace" helm install db-operator-tenant "$work/db-operator-tenant" \
     --namespace "$tenant_namespace" --kube-as-user "$release-admin" --kube-as-group system:authenticated \
     --set operator.name="$release" --set operator.namespace="$release"

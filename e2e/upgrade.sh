@@ -119,7 +119,7 @@ begin_to_leave() {
 
 field() { in_namespace get database "$1" --output "jsonpath={$2}"; }
 has_field() { [[ $(field "$1" "$2") == "$3" ]] || { field "$1" "$2"; return 1; }; }
-until_field() { wait_until 90 "$1 $2 is $3" has_field "$@" || { in_namespace get database "$1" --output yaml; return 1; }; }
+until_field() { wait_until 180 "$1 $2 is $3" has_field "$@" || { in_namespace get database "$1" --output yaml; return 1; }; }
 login_of() { in_namespace get secret "$1" --output jsonpath='{.data.uri} {.data.password}'; }
 same_login() { [[ $(login_of "$1") == "$2" ]]; }
 is_ready() { has_field "$1" '.status.conditions[?(@.type=="Ready")].status' True; }
@@ -164,7 +164,7 @@ has_final_backup() {
   [[ $(in_namespace get backups --selector "db.isotoma.com/uid=$1" --output 'jsonpath={.items[*].status.phase}') == Completed ]]
 }
 is_gone() {
-  in_namespace wait --for=delete "database/$1" --timeout=90s && return
+  in_namespace wait --for=delete "database/$1" --timeout=180s && return
   in_namespace get database "$1" --output yaml
   in_namespace get jobs,events --output wide
   in_namespace logs --selector "db.isotoma.com/database=$1" --tail=20 --prefix

@@ -35,7 +35,8 @@ our_processes() {
   local group
   group="$(tracking_root)/$cgroup_name"
   [[ -d $group ]] || return 0
-  find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un
+  # A pod's group may go while we look.
+  { find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null || true; } | sort -un
 }
 
 # start_daemon NAME COMMAND…: its log is $logs/NAME.log, its pid in $run/NAME.pid.
@@ -56,7 +57,7 @@ start_daemon() {
 
 daemon_alive() {
   local pid
-  pid=$(cat "$run/$1.pid" 2>/dev/null) && [[ -d /proc/$pid ]] && our_processes | grep -qx "$pid"
+  pid=$(cat "$run/$1.pid" 2>/dev/null) && [[ -d /proc/$pid ]] && our_processes | grep -x "$pid" >/dev/null
 }
 
 # wait_for_daemon NAME SECONDS COMMAND…: until the command succeeds; fails as

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::server::{SERVERS_NAMESPACE, address, texts};
-use crate::wait::SOON;
+use crate::wait::PATIENCE;
 
 /// The object store, as pods resolve it.
 const HOST: &str = "s3.servers.svc.cluster.local";
@@ -104,7 +104,7 @@ impl Bucket {
             }
             Ok(())
         };
-        tokio::time::timeout(SOON, begun).await.context("no upload has begun")?
+        tokio::time::timeout(PATIENCE, begun).await.context("no upload has begun")?
     }
 
     /// What is stored under a key.

@@ -128,7 +128,7 @@ impl Context {
                 .and_then(|status| status.phase.as_deref())
                 .is_some_and(|phase| phase == "Running")
         };
-        let pod = until_any(&self.api::<Pod>(), selection, SOON, "a pod that runs", runs).await?;
+        let pod = until_any(&self.api::<Pod>(), selection, PATIENCE, "a pod that runs", runs).await?;
         Ok(pod.name_any())
     }
 

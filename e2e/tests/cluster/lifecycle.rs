@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use api::{Database, DatabasePhase as Phase};
 use e2e::{
-    Context, DatabaseFixture, History, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SOON, Server, database,
-    kubectl, kubectl_with_input, login, until, with_namespace,
+    Context, DatabaseFixture, History, PATIENCE, POSTGRESQL_15, POSTGRESQL_17, POSTGRESQL_18, SOON, Server,
+    database, kubectl, kubectl_with_input, login, until, with_namespace,
 };
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
@@ -111,7 +111,7 @@ async fn a_change_of_the_parameters_is_applied() {
         application.batch_execute("CREATE TABLE kept (x int); INSERT INTO kept VALUES (7)").await?;
         let parameters = json!({"schemas": ["reporting"], "extensions": ["pgcrypto"]});
         test.patch("orders", json!({"spec": {"parameters": parameters}})).await?;
-        let live = test.until("orders", SOON, "Ready at generation 2", e2e::ready).await?;
+        let live = test.until("orders", PATIENCE, "Ready at generation 2", e2e::ready).await?;
         ensure!(live.metadata.generation == Some(2));
         application
             .batch_execute(
@@ -167,7 +167,7 @@ async fn an_application_that_refers_to_the_uri_starts_when_the_database_is_ready
         kubectl_with_input(&["create", "--namespace", &test.namespace, "--filename", "-"], &pod.to_string()).await?;
         test.create(&database("orders")).await?;
         let pods = test.api::<k8s_openapi::api::core::v1::Pod>();
-        until(&pods, "shop", e2e::PATIENCE, "its success", |pod| {
+        until(&pods, "shop", PATIENCE, "its success", |pod| {
             pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.phase.as_deref()) == Some("Succeeded")
         })
         .await?;

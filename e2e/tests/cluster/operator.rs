@@ -1,6 +1,7 @@
 //! The operator itself: its probes and metrics, more than one of it, and its death.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use api::Database;
@@ -161,7 +162,7 @@ async fn a_storm_in_one_namespace_does_not_starve_another() {
         let host = server.host();
         let other = tokio::spawn(with_namespace("calm", async move |calm| {
             calm.create(&database("orders").host(&host).admin_secret("postgresql-18-admin")).await?;
-            calm.until("orders", SOON, "Ready in spite of the storm", ready).await?;
+            calm.until("orders", Duration::from_mins(1), "Ready in spite of the storm", ready).await?;
             calm.delete("orders").await
         }));
         other.await?;

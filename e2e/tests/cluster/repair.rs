@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use api::{Database, RECONCILE_ANNOTATION, RETRY_ANNOTATION, STALLED};
-use e2e::{Context, DatabaseFixture, POSTGRESQL_17, SOON, database, login, ready, until_any, with_namespace};
+use e2e::{
+    Context, DatabaseFixture, PATIENCE, POSTGRESQL_17, SOON, database, login, ready, until_any,
+    with_namespace,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
@@ -16,7 +19,7 @@ async fn reconcile(test: &Context, name: &str) -> Result<Database> {
         let status = live.status.as_ref();
         ready(live) && status.is_some_and(|status| status.last_handled_reconcile.as_deref() == Some("now"))
     };
-    test.until(name, SOON, "a run that verifies and repairs", handled).await
+    test.until(name, PATIENCE, "a run that verifies and repairs", handled).await
 }
 
 async fn application_works(test: &Context, name: &str) -> Result<()> {

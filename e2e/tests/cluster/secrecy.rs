@@ -3,10 +3,12 @@
 use anyhow::{Result, ensure};
 use api::RECONCILE_ANNOTATION;
 use e2e::{
-    Context, DatabaseFixture, OPERATOR_NAMESPACE, POSTGRESQL_15, SOON, database, kubectl, login, ready,
+    Context, DatabaseFixture, OPERATOR_NAMESPACE, PATIENCE, POSTGRESQL_15, database, kubectl, login, ready,
     with_namespace,
 };
 use serde_json::json;
+
+use crate::operator::DEPLOYMENT;
 
 /// Everything that people and machines read, except Secrets.
 async fn everything_readable(test: &Context) -> Result<Vec<(&'static str, String)>> {
@@ -45,6 +47,8 @@ async fn everything_readable(test: &Context) -> Result<Vec<(&'static str, String
 
 #[tokio::test]
 async fn no_password_is_readable_anywhere_but_in_its_secret() {
+    // Another test replaces the operator's pod, whose log is read here.
+    let _alone = DEPLOYMENT.lock().await;
     with_namespace("secrecy", async |test| {
         let mut passwords =
             vec![("the administrator's", POSTGRESQL_15.admin_login(&test.client).await?["password"].clone())];
@@ -60,7 +64,7 @@ async fn no_password_is_readable_anywhere_but_in_its_secret() {
         test.put_secret("orders", json!({"password": "3dited-by-hand"})).await?;
         passwords.push(("the edited", "3dited-by-hand".to_owned()));
         test.annotate("orders", RECONCILE_ANNOTATION, "now").await?;
-        test.until("orders", SOON, "the repair", |live| {
+        test.until("orders", PATIENCE, "the repair", |live| {
             let status = live.status.clone().unwrap_or_default();
             ready(live) && status.last_handled_reconcile.as_deref() == Some("now")
         })

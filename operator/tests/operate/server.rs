@@ -15,6 +15,9 @@ use crate::faults::Faults;
 use crate::pods::{Cluster, Pods};
 use crate::store::{Key, Resource, Store};
 
+/// When every play begins, in seconds since 1970: when the resync verifies an object hangs on the hour.
+const BEGIN: i64 = 1_800_000_000;
+
 /// A Job that was taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
@@ -86,7 +89,7 @@ impl Server {
             news: watch::Sender::new(0),
             restarts: watch::Sender::new(0),
             begun: Instant::now(),
-            time: Timestamp::from_second(Timestamp::now().as_second() + ahead).unwrap(),
+            time: Timestamp::from_second(BEGIN + ahead).unwrap(),
         });
         server.create("namespaces", json!({"metadata": {"name": "kube-system"}}));
         server

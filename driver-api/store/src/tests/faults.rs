@@ -15,7 +15,10 @@ async fn survives(rule: impl FnMut(&Asked) -> Fate + Send + 'static) -> Log {
     let target = bucket().await;
     let (proxied, log) = through(&target, rule).await;
     let streams = [("long", noise(1, 13 << 20)), ("short", noise(2, 1000))];
-    let manifest = back_up(&store(&proxied), &[], &streams).await.unwrap();
+    // Only a test that waits for the end of the patience is hasty about that too.
+    let patience = Patience { total: Duration::from_secs(30), ..HASTY };
+    let patient = Store::with(proxied, patience, SMALL).unwrap();
+    let manifest = back_up(&patient, &[], &streams).await.unwrap();
     assert_eq!(keys_and_no_uploads(&target).await.len(), 5);
     let direct = store(&target);
     assert_eq!(direct.read_manifest(LOCATION).await.unwrap().unwrap().manifest, manifest);
@@ -161,12 +164,13 @@ async fn a_store_that_is_gone_for_good_is_given_up_in_time() {
     let (proxied, log) =
         through(&target, first(usize::MAX, Asked::is_part, Fate::Answer(503, SLOW_DOWN))).await;
     let upload = store(&proxied).begin(LOCATION, None, &[]).await.unwrap();
+    let content = noise(1, 30 << 20);
     let begin = Instant::now();
-    let error = write(&upload, "long", &noise(1, 30 << 20)).await.unwrap_err();
+    let error = write(&upload, "long", &content).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageUnreachable, "{error}");
     assert!(error.to_string().contains("SlowDown: please"), "{error}");
-    assert!((HASTY.total / 2..HASTY.total * 4).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-    assert!(log.lock().unwrap().iter().filter(|(asked, _)| asked.is_part()).count() > 5);
+    assert!((HASTY.total / 2..HASTY.total * 10).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(log.lock().unwrap().iter().filter(|(asked, _)| asked.is_part()).count() > 1, "it is repeated");
     upload.complete(identity(), description()).await.unwrap_err();
     upload.abort().await.unwrap();
     keys_and_no_uploads(&target).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::proxy::{Asked, Fate, through};
 use super::*;
@@ -150,7 +151,7 @@ async fn to_complete_an_upload_may_take_longer_than_any_other_request() {
         if asked.path.ends_with("/never") { Fate::Hold(never.clone()) } else { Fate::Pass }
     })
     .await;
-    let brief = Patience { total: Duration::ZERO, answer: Duration::from_millis(300), ..HASTY };
+    let brief = Patience { total: Duration::ZERO, answer: Duration::from_secs(3), ..HASTY };
     let store = Store::with(proxied.clone(), brief, SMALL).unwrap();
     let upload = store.begin(LOCATION, None, &[]).await.unwrap();
     let content = noise(1, 6 << 20);
@@ -161,7 +162,8 @@ async fn to_complete_an_upload_may_take_longer_than_any_other_request() {
         go.send_replace(true);
         held
     };
-    let (written, held) = tokio::join!(write(&upload, "t", &content), other);
+    let both = async { tokio::join!(write(&upload, "t", &content), other) };
+    let (written, held) = timeout(Duration::from_mins(1), both).await.expect("it is completed, or given up");
     assert!(held.unwrap_err().to_string().contains("no answer in time"));
     written.unwrap();
 }

@@ -45,7 +45,8 @@ rules! {
         let begin = Instant::now();
         let error = case.connect().await.unwrap_err();
         assert_error(&error, ErrorKind::Unreachable, &["does not answer"]);
-        assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+        // How long exactly, a test in paused time knows. Here three servers share a busy machine.
+        assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
     }
 
     async fn tls_is_as_strict_as_its_mode(context) {
