@@ -198,7 +198,7 @@ notes_say() { grep --fixed-strings --line-regexp -- "$1" <(notes "${@:2}"); }
 # The command that the notes print, run as it stands, has to bind what that release has brought.
 command_binds() {
   local release=$1 namespace=$2 command
-  command=$(notes "$1" "$2" | sed -n 's|^ *helm install \(db-operator-tenant\) charts/db-operator-tenant |\1 |p')
+  command=$(notes "$1" "$2" | sed -n 's|^ *helm upgrade --install \(db-operator-tenant\) charts/db-operator-tenant |\1 |p')
   read -ra command <<<"$command"
   same <(printf '%s\n' "$3-driver" "$3-jobs" "$namespace/$3") \
     <(helm template "${command[0]}" "$tenant" "${command[@]:1}" | objects '

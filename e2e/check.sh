@@ -40,7 +40,9 @@ mutants_apply() {
 shell_scripts() { git ls-files '*.sh' '.ci/run' | xargs shellcheck --external-sources --severity=warning; }
 
 steps=$(grep -c '^numbered "' "${BASH_SOURCE[0]}")
-numbered "set-up" 5 set_up
+seconds=5
+[[ -x $cargo_deny_root/bin/cargo-deny ]] || seconds=240
+numbered "set-up" "$seconds" set_up
 PATH="$(program_folder helm):$PATH"
 numbered "format" 5 cargo fmt --all --check
 # Not quiet: these two compile for minutes where nothing is built yet.

@@ -179,6 +179,6 @@ end_narration
 kubectl -n "$namespace" delete job/application secret/dbpassword secret/bucket --cascade=foreground >/dev/null
 kubectl -n "$namespace" delete jobs --selector "db.isotoma.com/uid in ($uid, $restored)" >/dev/null
 kubectl -n "$namespace" delete backups --all >/dev/null
-note "and so is what the demo had put beside them: the application, the passwords, the finished Jobs, the Backup objects"
+note "removed, too, is what the demo had put beside them: the application, the passwords, the finished Jobs, the Backup objects"
 [[ ${CLUSTER:-} == current ]] ||
   say "the cluster still runs, with the release in it: source .cluster/env.sh to use it, make cluster-down to end it"

@@ -16,7 +16,8 @@ source "$checkout/.cluster/env.sh"
 
 context=$(cd "$2" && pwd)
 key=$(cd "$context" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
-reference="localhost/$1:dev-$key"
+# In the folder that the release of `release.sh` allows.
+reference="localhost/drivers/$1:dev-$key"
 archive="$cache/images/$1-dev-$key.tar"
 mkdir -p "$cache/images"
 [[ -f $archive ]] ||

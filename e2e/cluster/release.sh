@@ -101,6 +101,8 @@ allowedDrivers:
     annotations: [example.com/team]
     priorityClassName: drivers
   - image: localhost/allowed-folder/
+  # What load.sh loads: somebody else's drivers.
+  - image: $(cluster_reference localhost/drivers/)
 tenantNamespaces: [demo]
 END
 }

@@ -113,8 +113,16 @@ const STATES: &[(&str, ErrorKind, &str)] = &[
     ("57014", ErrorKind::InUse, "it took too long: end what it waits for"),
     ("55", ErrorKind::InUse, "end what uses it"),
     ("2BP01", ErrorKind::InUse, "remove what depends on it"),
-    ("42710", ErrorKind::NameTaken, "remove it on the server, or choose another spec.name"),
-    ("42P04", ErrorKind::NameTaken, "remove it on the server, or choose another spec.name"),
+    (
+        "42710",
+        ErrorKind::NameTaken,
+        "remove it on the server, or delete this Database and create it with another spec.name",
+    ),
+    (
+        "42P04",
+        ErrorKind::NameTaken,
+        "remove it on the server, or delete this Database and create it with another spec.name",
+    ),
     ("0A", ErrorKind::Unsupported, "ask for what this server has"),
     ("58P01", ErrorKind::Unsupported, "ask for what is installed on this server"),
     ("22", ErrorKind::Invalid, "correct spec.parameters"),

@@ -62,7 +62,9 @@ impl Layout {
         };
         Err(DriverError::new(
             ErrorKind::Invalid,
-            format!("{name:?} cannot be the name of a database, since {why}: choose another spec.name"),
+            format!(
+                "{name:?} cannot be the name of a database, since {why}: delete this Database and create it with another spec.name"
+            ),
         ))
     }
 

@@ -79,7 +79,7 @@ fn check(
         return Err(DriverError::new(
             ErrorKind::NameTaken,
             format!(
-                "{} at {} does not carry this Database's mark {:?}: remove it there, or choose another spec.name",
+                "{} at {} does not carry this Database's mark {:?}: remove it there, or delete this Database and create it with another spec.name",
                 foreign.join(", "),
                 connection.place(),
                 layout.mark

@@ -75,7 +75,7 @@ fn check_before(run: &Run<'_>, before: &Presence, server: &Server, target: &Targ
             return Err(Failure::new(
                 Reason::NameTaken,
                 format!(
-                    "{what} exists on {server} and does not belong to this Database: remove it there, or choose another spec.name"
+                    "{what} exists on {server} and does not belong to this Database: remove it there, or delete this Database and create it with another spec.name"
                 ),
             ));
         }

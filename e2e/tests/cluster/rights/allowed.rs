@@ -40,7 +40,7 @@ fn priority(job: &mut Value, name: &str) {
 }
 
 /// What an entry allows, and its neighbour, which it does not.
-const PAIRS: [(&str, [Change; 2]); 8] = [
+const PAIRS: [(&str, [Change; 2]); 9] = [
     (
         "an image by its tag",
         [("itself", |job| image(job, ALLOWED)), ("another tag", |job| image(job, "localhost/allowed:2"))],
@@ -50,6 +50,13 @@ const PAIRS: [(&str, [Change; 2]); 8] = [
         [
             ("one below", |job| image(job, "localhost/allowed-folder/team/driver:3")),
             ("one beside", |job| image(job, "localhost/allowed-folders/driver:3")),
+        ],
+    ),
+    (
+        "what `load.sh` has loaded, as in docs/drivers.md",
+        [
+            ("any name", |job| image(job, "localhost/drivers/my-engine:dev-0")),
+            ("outside its folder", |job| image(job, "localhost/my-engine:dev-0")),
         ],
     ),
     (
