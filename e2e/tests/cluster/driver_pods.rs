@@ -75,10 +75,6 @@ async fn a_create_costs_the_api_server_one_write_of_the_operator_and_six_request
                 text("/objectRef/subresource"),
                 text("/objectRef/name")
             );
-            // Where a pod comes slowly, somebody is told so.
-            if text("/objectRef/resource") == "events" {
-                continue;
-            }
             let account = text("/user/username").rsplit(':').next().unwrap_or_default();
             by_account.entry(account).or_default().push(request);
         }

@@ -67,7 +67,7 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
     let mut watch = Watch { client, source, changes, pulse, overlap, version: None, streams: true };
     let mut failures = 0;
     loop {
-        let begun = Instant::now();
+        let (begun, resumes) = (Instant::now(), watch.version.is_some());
         let ended = watch.run().await;
         let held = begun.elapsed() >= LONG_ENOUGH;
         let longest = longest_backoff(&ended);
@@ -78,9 +78,14 @@ pub async fn watch(client: Client, source: Source, changes: Sender<Change>, puls
             // The time was over that was asked for.
             Ok(()) if held => continue,
             Err(Ended::NobodyListens) => return,
-            // Nothing is wrong with the API server, unless it says so of what has begun from no version.
-            Err(Ended::TooOld) if watch.version.take().is_some() => continue,
-            Ok(()) | Err(Ended::TooOld) => {}
+            Ok(()) => {}
+            Err(Ended::TooOld) => {
+                watch.version = None;
+                // Nothing is wrong with the API server, unless it says so of what it has just listed.
+                if resumes {
+                    continue;
+                }
+            }
             Err(Ended::NoStream) => {
                 watch.streams = false;
                 continue;

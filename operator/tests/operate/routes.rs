@@ -94,7 +94,11 @@ impl Server {
                 return refusal(410, "Expired", "too old resource version", "");
             }
         }
-        let fault = if resource == "leases" { WatchFault::None } else { state.faults.of_watch() };
+        let fault = match state.too_old_after {
+            _ if resource == "leases" => WatchFault::None,
+            Some(after) => WatchFault::TooOld(after),
+            None => state.faults.of_watch(),
+        };
         let (opened, news) = (Instant::now(), self.news.subscribe());
         let until = opened + Duration::from_secs(seconds);
         let server = Arc::clone(self);

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) requests: u64,
     /// What is asked about these is never answered.
     pub(crate) silent: BTreeSet<Resource>,
+    /// After how long every watch is told that what it knows is too old.
+    pub(crate) too_old_after: Option<Duration>,
     /// What is answered to every Job for these namespaces.
     pub(crate) refused: BTreeMap<&'static str, (u16, &'static str)>,
     /// Where the rest of each list is that is read by pages.
@@ -80,6 +82,7 @@ impl Server {
             events: Vec::new(),
             requests: 0,
             silent: BTreeSet::new(),
+            too_old_after: None,
             refused: BTreeMap::new(),
             pages: BTreeMap::new(),
             cluster: Cluster::new(chance.split(), Pods::default()),

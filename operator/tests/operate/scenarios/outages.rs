@@ -54,6 +54,28 @@ fn when_the_api_server_is_back_a_new_database_has_its_job_within_three_seconds()
     }
 }
 
+#[test]
+fn an_api_server_that_forgets_what_it_has_just_listed_is_not_asked_without_a_pause() {
+    in_paused_time(async {
+        let server = served();
+        let operator = start(&server);
+        databases(&server, "shop", 5);
+        server.all_created("shop", SOON).await;
+        server.state().too_old_after = Some(Duration::from_millis(100));
+        server.restart();
+        sleep(Duration::from_mins(1)).await;
+        let before = server.state().requests;
+        sleep(Duration::from_mins(1)).await;
+        // Six kinds, each of which asks three things every two seconds, and the Lease.
+        let asked = server.state().requests - before;
+        assert!((60..=600).contains(&asked), "{asked} requests in a minute");
+        server.state().too_old_after = None;
+        server.database("shop", "after", &json!({}));
+        server.all_created("shop", SOON).await;
+        operator.end().await;
+    });
+}
+
 /// How long a container may be unwell before it is restarted: six probes, ten seconds apart, as in the chart.
 const RESTARTED_AFTER: Duration = Duration::from_mins(1);
 
