@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::label::own_label;
 use crate::reason::{ready, ready_message, ready_reason};
 use crate::server::texts;
-use crate::wait::{PATIENCE, SOON, until, until_any};
+use crate::wait::{PATIENCE, until, until_any};
 
 /// A test's namespace.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Context {
     pub async fn refused(&self, name: &str, reason: &str) -> Result<String> {
         let what = format!("a condition with reason {reason}");
         let refused = |live: &Database| ready_reason(live) == reason && !ready(live);
-        let database = self.until(name, SOON, &what, refused).await?;
+        let database = self.until(name, PATIENCE, &what, refused).await?;
         Ok(ready_message(&database).to_owned())
     }
 
@@ -107,7 +107,7 @@ impl Context {
 
     /// Waits for an Event of that type and reason on an object of that name, and returns its sentence.
     pub async fn event(&self, name: &str, reason: &str, kind: &str) -> Result<String> {
-        self.event_within(SOON, name, reason, kind).await
+        self.event_within(PATIENCE, name, reason, kind).await
     }
 
     async fn event_within(&self, limit: Duration, name: &str, reason: &str, kind: &str) -> Result<String> {

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::wait::{PATIENCE, SOON, until};
+use crate::wait::{PATIENCE, until};
 
 /// A Backup of the Database of that name.
 pub fn backup(name: &str, database: &str) -> Backup {
@@ -83,7 +83,7 @@ impl Context {
             sentence = said.map(str::to_owned);
             sentence.is_some()
         };
-        until(&self.api::<Backup>(), name, SOON, &format!("a condition with reason {reason}"), failed)
+        until(&self.api::<Backup>(), name, PATIENCE, &format!("a condition with reason {reason}"), failed)
             .await?;
         Ok(sentence.unwrap_or_default())
     }
@@ -117,7 +117,7 @@ impl Context {
             sentence.is_some()
         };
         let what = format!("a condition with reason {reason}");
-        until(&self.api::<Restore>(), name, SOON, &what, failed).await?;
+        until(&self.api::<Restore>(), name, PATIENCE, &what, failed).await?;
         Ok(sentence.unwrap_or_default())
     }
 }
