@@ -94,11 +94,11 @@ store_pid=
 trap '[[ -z $store_pid ]] || kill "$store_pid" 2>/dev/null' EXIT
 store_server || ((failed += 1))
 
-suite "unit, model and contract" 120 cargo test --lib --bins --tests --workspace \
+suite "unit, model and contract" 120 cargo test --no-fail-fast --lib --bins --tests --workspace \
   --exclude db-operator-e2e --exclude db-operator-driver-postgresql
-suite "documentation" 10 cargo test --doc -p db-operator-driver-api
-suite "store and runtime, with a real S3 server" 120 with_store cargo test -p db-operator-store -p db-operator-runtime --lib
-suite "postgresql, without a server" 10 cargo test -p db-operator-driver-postgresql
+suite "documentation" 10 cargo test --no-fail-fast --doc -p db-operator-driver-api
+suite "store and runtime, with a real S3 server" 120 with_store cargo test --no-fail-fast -p db-operator-store -p db-operator-runtime --lib
+suite "postgresql, without a server" 10 cargo test --no-fail-fast -p db-operator-driver-postgresql
 
 if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$here/release.sh"; then
   source "$checkout/.cluster/env.sh"
@@ -107,14 +107,14 @@ if SERVERS="postgresql-15 postgresql-17 postgresql-18 s3" "$here/up.sh" && "$her
   DB_OPERATOR_POSTGRESQL_PROGRAMS=$("$here/backup_root.sh" programs)
   export DB_OPERATOR_TEST_POSTGRESQL DB_OPERATOR_POSTGRESQL_PROGRAMS
   suite "upgrade" 80 e2e/upgrade.sh
-  suite "postgresql, conformance" 120 cargo test -p db-operator-driver-postgresql --features conformance --test conformance
+  suite "postgresql, conformance" 120 cargo test --no-fail-fast -p db-operator-driver-postgresql --features conformance --test conformance
   suite "charts" 60 charts/test.sh --cluster
   on_any_cluster=(--test-threads 6)
   if [[ ${CLUSTER:-} == current ]]; then
     note "not shown on this cluster, for its audit log is out of reach: what a create costs the API server"
     on_any_cluster+=(--skip a_create_costs_the_api_server)
   fi
-  suite "cluster" 300 cargo test -p db-operator-e2e -- "${on_any_cluster[@]}"
+  suite "cluster" 300 cargo test --no-fail-fast -p db-operator-e2e -- "${on_any_cluster[@]}"
 else
   ((failed += 1))
   say "the cluster did not come up: its tests have not run"

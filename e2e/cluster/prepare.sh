@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the machine itself must have, before anything that takes minutes: Go, Rust
-# with the target of our images, Debian packages. Installs what is missing, and
+# with the target of our images, crates, Debian packages. Installs what is missing, and
 # names at once what it cannot install.
 #
 #   prepare.sh         all of it
@@ -95,6 +95,17 @@ install_rust() {
     rustup target add --toolchain "$1" "${targets[@]}"
 }
 
+# What Cargo.lock names for this machine and for our images, all of it: nothing later needs the network, and a test that
+# asks for the dependencies of another package than its own finds them.
+prepare_crates() {
+  local fetch=(cargo fetch --quiet --locked --manifest-path "$checkout/Cargo.toml" --target x86_64-unknown-linux-gnu)
+  local target
+  while read -r target; do fetch+=(--target "$target"); done < <(rust_setting targets)
+  "${fetch[@]}" --offline 2>/dev/null && return
+  step "fetching the crates that Cargo.lock names" quietly crates 30 "${fetch[@]}" ||
+    refuse "cargo cannot fetch the crates that Cargo.lock names" "see its words above; is the registry reachable?"
+}
+
 missing_packages() {
   local package
   for package in "${packages[@]}"; do
@@ -131,12 +142,16 @@ prepare() {
   check_go
   stop_if_refused
   prepare_rust
+  stop_if_refused
+  prepare_crates
   prepare_packages
   stop_if_refused
 }
 
 prepare_rust_alone() {
   prepare_rust
+  stop_if_refused
+  prepare_crates
   stop_if_refused
 }
 
