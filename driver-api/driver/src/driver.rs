@@ -47,7 +47,7 @@ pub trait Driver: Send + Sync + 'static {
     /// Opens an administrator's session and takes the lock on `database` inside the server.
     ///
     /// The lock MUST exclude every other session of this method for a database of the same name, from any
-    /// cluster, and MUST end with the session.
+    /// cluster. It MUST end with the session: see [`close`](Driver::close).
     ///
     /// # Errors
     ///
@@ -58,6 +58,21 @@ pub trait Driver: Send + Sync + 'static {
         server: &Server,
         database: &Target,
     ) -> impl Future<Output = Result<Self::Session>> + Send;
+
+    /// Ends a session, and with it its lock. The runtime calls it once the work is over, well or not.
+    ///
+    /// When it has returned, the lock MUST be free for the next session. A process that is killed calls nothing: its lock
+    /// MUST be free 60 seconds after its end at the latest. An engine whose connections carry their locks has nothing
+    /// to do but to drop the session, which is the default; one without such locks needs a lease that runs out, and
+    /// MUST refuse what a session asks for whose lease is over.
+    ///
+    /// # Errors
+    ///
+    /// They are logged and change nothing: the work is done by then, or has failed for a reason of its own.
+    fn close(&self, session: Self::Session) -> impl Future<Output = Result<()>> + Send {
+        drop(session);
+        std::future::ready(Ok(()))
+    }
 
     /// Says what is on the server. It MUST NOT change anything.
     ///

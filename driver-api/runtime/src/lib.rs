@@ -23,6 +23,7 @@ mod process;
 mod record;
 mod release;
 mod run;
+mod session;
 mod source;
 #[cfg(test)]
 #[allow(

@@ -25,7 +25,7 @@ pub(crate) async fn ensure(
     layout: &Layout,
     desired: &Desired<Parameters>,
 ) -> Result<()> {
-    let Session { connection, dialer, administrator } = session;
+    let Session { connection, dialer, administrator, .. } = session;
     let parameters = &desired.parameters;
     let state = catalog::read(connection, layout, administrator).await?;
     check(&state, layout, administrator, parameters, connection)?;

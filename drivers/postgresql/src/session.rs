@@ -19,6 +19,8 @@ pub struct Session {
     pub(crate) connection: Connection,
     pub(crate) dialer: Dialer,
     pub(crate) administrator: Administrator,
+    /// The key of its lock.
+    key: i64,
 }
 
 impl std::fmt::Debug for Session {
@@ -32,8 +34,18 @@ impl Session {
     pub(crate) async fn open(server: &Server, layout: &Layout) -> Result<Self> {
         let dialer = Dialer::new(server)?;
         let connection = enter_maintenance(&dialer).await?;
-        let administrator = lock(&connection, layout).await?;
-        Ok(Self { connection, dialer, administrator })
+        let key = lock_key(&layout.database);
+        let administrator = lock(&connection, layout, key).await?;
+        Ok(Self { connection, dialer, administrator, key })
+    }
+
+    /// Gives the lock back. The server needs a moment to notice that a connection has ended, and a pooler may keep it.
+    pub(crate) async fn close(self) -> Result<()> {
+        let unlock = "SELECT pg_advisory_unlock($1)";
+        self.connection
+            .rows(unlock, &[(&self.key, Type::INT8)], "cannot give the lock back")
+            .await
+            .map(|_| ())
     }
 
     /// Asks the server for nothing: an error says that the lock is lost. To ask keeps the session from being ended
@@ -66,8 +78,7 @@ const PROBE: &str = "SELECT pg_try_advisory_lock($1), current_setting('server_ve
     FROM pg_roles WHERE rolname = current_user";
 
 /// Takes the lock on the database's name, and reads what the administrator may do.
-async fn lock(connection: &Connection, layout: &Layout) -> Result<Administrator> {
-    let key = lock_key(&layout.database);
+async fn lock(connection: &Connection, layout: &Layout, key: i64) -> Result<Administrator> {
     let rows = connection.rows(PROBE, &[(&key, Type::INT8)], "cannot take the lock").await?;
     let Some(row) = rows.first() else {
         return Err(DriverError::new(

@@ -31,6 +31,8 @@ struct Contents {
     // By which session each database is locked.
     locks: BTreeMap<String, u64>,
     sessions: u64,
+    // Whether a lock outlives the session that was not closed, as a lease does.
+    leases: bool,
     locked_out: BTreeSet<String>,
     refusal: Option<(ErrorKind, String)>,
 }
@@ -63,12 +65,18 @@ pub struct MemorySession {
 
 impl Drop for MemorySession {
     fn drop(&mut self) {
-        let (locked, number) = (&self.locked, self.number);
-        self.server.contents().locks.retain(|database, holder| database != locked || *holder != number);
+        let mut contents = self.server.contents();
+        if !contents.leases {
+            self.give_back(&mut contents);
+        }
     }
 }
 
 impl MemorySession {
+    fn give_back(&self, contents: &mut Contents) {
+        contents.locks.retain(|database, holder| *database != self.locked || *holder != self.number);
+    }
+
     fn check_alive(&self, contents: &Contents) -> Result<()> {
         if contents.locks.get(&self.locked) == Some(&self.number) {
             return Ok(());
@@ -132,6 +140,12 @@ impl MemoryServer {
         self.contents().refusal = refusal;
     }
 
+    /// From now on a lock does not end with its connection, but when its session is closed, as a lease does that has not
+    /// run out.
+    pub fn lock_by_lease(&self) {
+        self.contents().leases = true;
+    }
+
     /// Ends every session, and with it its lock.
     pub fn end_sessions(&self) {
         self.contents().locks.clear();
@@ -162,6 +176,11 @@ impl Driver for MemoryDriver {
         let number = contents.sessions;
         contents.locks.insert(database.name.clone(), number);
         Ok(MemorySession { server: self.server.clone(), locked: database.name.clone(), number })
+    }
+
+    async fn close(&self, session: MemorySession) -> Result<()> {
+        session.give_back(&mut self.server.contents());
+        Ok(())
     }
 
     async fn observe(

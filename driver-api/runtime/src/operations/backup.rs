@@ -9,6 +9,7 @@ use crate::folder::{BackupFolder, own_path};
 use crate::given;
 use crate::record::Record;
 use crate::run::Run;
+use crate::session::in_session;
 use api::{Backup, BackupPhase, BackupStatus, DatabasePhase, Reason};
 use driver::Driver;
 
@@ -46,36 +47,38 @@ async fn write_backup<D: Driver>(driver: &D, run: &mut Run<'_>, request: &mut Re
     let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
     run.hidden.hide(&server.admin.password);
     let database = run.target::<D>();
-    let mut session = driver.connect(&server, &database).await?;
-    check_is_there(&driver.observe(&mut session, &database, None).await?, &server, &database)?;
-    run.record.claim(DatabasePhase::BackupRequested, &server, &database).await?;
-    let said = ("Starting", "a driver has claimed the Database");
-    let spec = &run.record.live().spec;
-    let said_of_it = BackupStatus {
-        driver: Some(spec.driver.clone()),
-        location: Some(folder.location()),
-        database_uid: Some(run.assignment.uid.clone()),
-        ..BackupStatus::default()
-    };
-    request
-        .begin(BackupPhase::Starting, said, |status| {
-            status.driver.clone_from(&said_of_it.driver);
-            status.location.clone_from(&said_of_it.location);
-            status.database_uid.clone_from(&said_of_it.database_uid);
-        })
-        .await?;
-    // Where it is stored is known by now, and nothing is stored yet.
-    request.guard().await?;
-    run.record.advance(DatabasePhase::BackupInProgress, |_| {}).await?;
-    let written = match adopt_or_dump(&folder, driver, &mut session, &database, run, request).await {
-        Ok(stored) => completed(&folder, &stored, run, request).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &written
-        && error.reason() == Reason::Superseded
-    {
-        // Under the lock, so that no other run is at work on it.
-        clear_up(&folder, request).await;
-    }
-    written
+    in_session(driver, &server, &database, async |session| {
+        check_is_there(&driver.observe(session, &database, None).await?, &server, &database)?;
+        run.record.claim(DatabasePhase::BackupRequested, &server, &database).await?;
+        let said = ("Starting", "a driver has claimed the Database");
+        let spec = &run.record.live().spec;
+        let said_of_it = BackupStatus {
+            driver: Some(spec.driver.clone()),
+            location: Some(folder.location()),
+            database_uid: Some(run.assignment.uid.clone()),
+            ..BackupStatus::default()
+        };
+        request
+            .begin(BackupPhase::Starting, said, |status| {
+                status.driver.clone_from(&said_of_it.driver);
+                status.location.clone_from(&said_of_it.location);
+                status.database_uid.clone_from(&said_of_it.database_uid);
+            })
+            .await?;
+        // Where it is stored is known by now, and nothing is stored yet.
+        request.guard().await?;
+        run.record.advance(DatabasePhase::BackupInProgress, |_| {}).await?;
+        let written = match adopt_or_dump(&folder, driver, session, &database, run, request).await {
+            Ok(stored) => completed(&folder, &stored, run, request).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &written
+            && error.reason() == Reason::Superseded
+        {
+            // Under the lock, so that no other run is at work on it.
+            clear_up(&folder, request).await;
+        }
+        written
+    })
+    .await
 }

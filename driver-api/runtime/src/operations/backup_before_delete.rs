@@ -13,6 +13,7 @@ use crate::folder::BackupFolder;
 use crate::given;
 use crate::record::Record;
 use crate::run::Run;
+use crate::session::in_session;
 use api::{Backup, BackupPhase, DatabasePhase, Reason};
 use driver::{Driver, Target};
 use store::{Completed, random_attempt};
@@ -64,16 +65,16 @@ async fn lock_out_dump_verify<D: Driver>(
     let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
     run.hidden.hide(&server.admin.password);
     let database = run.target::<D>();
-    let mut session = driver.connect(&server, &database).await?;
-    check_is_there(&driver.observe(&mut session, &database, None).await?, &server, &database)?;
+    in_session(driver, &server, &database, async |session| {
+    check_is_there(&driver.observe(session, &database, None).await?, &server, &database)?;
     run.record.claim(DatabasePhase::BackupBeforeDeleteRequested, &server, &database).await?;
     begin(request, "a driver locks the logins out").await?;
-    driver.lock_out(&mut session, &database).await?;
+    driver.lock_out(session, &database).await?;
     info!(database = database.name, "locked the logins out");
     remove_left(run, folder).await?;
     // From here on, and not before, a backup may count as this deletion's.
     run.record.announce(attempt).await?;
-    let stored = match dump(folder, driver, &mut session, &database, run, request).await? {
+    let stored = match dump(folder, driver, session, &database, run, request).await? {
         Completed::Ours(stored) => stored,
         Completed::Other(_) => {
             return Err(Failure::new(
@@ -92,7 +93,7 @@ async fn lock_out_dump_verify<D: Driver>(
         ));
     }
     let reading = folder.store().verify(folder.path(), &stored.manifest, None);
-    while_locked(driver, &mut session, &database, reading).await??;
+    while_locked(driver, session, &database, reading).await??;
     info!(path = folder.path(), "read the backup back: it is what was written");
     if is_superseded(&request.check_wanted().await) {
         *request = record_of(run).await?;
@@ -100,6 +101,8 @@ async fn lock_out_dump_verify<D: Driver>(
     }
     completed(folder, &stored, run, request).await?;
     run.record.verified(attempt, &stored.sha256).await
+    })
+    .await
 }
 
 /// Says on the record that the final backup is begun. One that was complete is not any more, and its phase does not go

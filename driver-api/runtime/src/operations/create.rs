@@ -10,6 +10,7 @@ use crate::given;
 use crate::loading::replace_by;
 use crate::present::{Asked, ensure, hand_out};
 use crate::run::Run;
+use crate::session::in_session;
 use crate::source::{SourceBackup, SourceLocation};
 use api::{DatabasePhase, Reason, RestoreSource};
 use driver::{Driver, Presence, Server, Target};
@@ -22,34 +23,36 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     let mut asked = Asked::by::<D>(run).await?;
     let (server, target) = (asked.server.clone(), asked.database.clone());
 
-    let mut session = driver.connect(&server, &target).await?;
-    let before = driver.observe(&mut session, &target, None).await?;
-    check_before(run, &before, &server, &target)?;
-    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
-    if run.record.is_observed() && is_as_asked(driver, &mut session, run, &mut asked, &mut secret).await? {
-        info!(database = target.name, "everything is as it was");
-        return run.record.created(secret.name(), &target).await;
-    }
-
-    run.record.guard().await?;
-    let was_created = run.record.was_created();
-    let phase = if was_created { DatabasePhase::Created } else { DatabasePhase::Creating };
-    run.record.claim(phase, &server, &target).await?;
-
-    asked.set_password(secret.password().await?, run);
-    match source {
-        // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
-        Some((location, source)) if !secret.is_handed_out().await? => {
-            let found = SourceBackup::at(location?, &source, run).await?;
-            found.check_engine(D::TYPE)?;
-            found.verify().await?;
-            replace_by(driver, &mut session, &target, &mut asked.desired, &found, &Arc::default()).await?;
-            let loaded = driver.observe(&mut session, &target, None).await?;
-            ensure(driver, &mut session, &target, &asked.desired, &loaded).await?;
+    in_session(driver, &server, &target, async |session| {
+        let before = driver.observe(session, &target, None).await?;
+        check_before(run, &before, &server, &target)?;
+        let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
+        if run.record.is_observed() && is_as_asked(driver, session, run, &mut asked, &mut secret).await? {
+            info!(database = target.name, "everything is as it was");
+            return run.record.created(secret.name(), &target).await;
         }
-        _ => ensure(driver, &mut session, &target, &asked.desired, &before).await?,
-    }
-    hand_out::<D>(run, &asked, &mut secret).await
+
+        run.record.guard().await?;
+        let was_created = run.record.was_created();
+        let phase = if was_created { DatabasePhase::Created } else { DatabasePhase::Creating };
+        run.record.claim(phase, &server, &target).await?;
+
+        asked.set_password(secret.password().await?, run);
+        match source {
+            // What an earlier run has loaded is not known to be all. Once the login was handed out, it is.
+            Some((location, source)) if !secret.is_handed_out().await? => {
+                let found = SourceBackup::at(location?, &source, run).await?;
+                found.check_engine(D::TYPE)?;
+                found.verify().await?;
+                replace_by(driver, session, &target, &mut asked.desired, &found, &Arc::default()).await?;
+                let loaded = driver.observe(session, &target, None).await?;
+                ensure(driver, session, &target, &asked.desired, &loaded).await?;
+            }
+            _ => ensure(driver, session, &target, &asked.desired, &before).await?,
+        }
+        hand_out::<D>(run, &asked, &mut secret).await
+    })
+    .await
 }
 
 /// Where the database is to be loaded from, if it was never complete; or why that is not known, which matters only if

@@ -8,6 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::final_backup;
 use crate::given;
 use crate::run::Run;
+use crate::session::in_session;
 use api::DatabasePhase;
 use api::Reason;
 use api::lifecycle::Intent;
@@ -29,8 +30,8 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     let server = credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
     run.hidden.hide(&server.admin.password);
     let target = run.target::<D>();
-    let mut session = driver.connect(&server, &target).await?;
-    let before = driver.observe(&mut session, &target, None).await?;
+    in_session(driver, &server, &target, async |session| {
+    let before = driver.observe(session, &target, None).await?;
     // Under the lock: a create that is still alive could hand the login out meanwhile.
     if intent == Intent::BackupThenDelete
         && may_hold_rows::<D>(run).await?
@@ -45,8 +46,8 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     run.record.advance(DatabasePhase::DeletionInProgress, |_| {}).await?;
     match before {
         Presence::Ours { .. } => {
-            driver.ensure_absent(&mut session, &target).await?;
-            if let Presence::Ours { differences, .. } = driver.observe(&mut session, &target, None).await? {
+            driver.ensure_absent(session, &target).await?;
+            if let Presence::Ours { differences, .. } = driver.observe(session, &target, None).await? {
                 return Err(Failure::new(
                     Reason::Internal,
                     format!(
@@ -61,6 +62,8 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
         Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
     }
     end(run, intent).await
+    })
+    .await
 }
 
 /// Whether an application may have written rows: the database was complete once, or its login was handed out

@@ -13,6 +13,7 @@ use crate::moves::while_reporting;
 use crate::present::{Asked, ensure, hand_out};
 use crate::record::Record;
 use crate::run::Run;
+use crate::session::in_session;
 use crate::source::{SourceBackup, SourceLocation};
 use api::{DatabasePhase, Progress, Reason, Restore, RestorePhase};
 use driver::dump::Occupancy;
@@ -88,44 +89,46 @@ async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: Option<&mut Rec
         due = Some(found);
     }
 
-    let mut session = driver.connect(&server, &database).await?;
-    let before = driver.observe(&mut session, &database, None).await?;
-    // What is loaded and not there any more got lost: an empty one in its place would hide that.
-    check_is_ours(&before, begun && due.is_some(), &server, &database)?;
+    in_session(driver, &server, &database, async |session| {
+        let before = driver.observe(session, &database, None).await?;
+        // What is loaded and not there any more got lost: an empty one in its place would hide that.
+        check_is_ours(&before, begun && due.is_some(), &server, &database)?;
 
-    if let (Some(request), Some(found)) = (request, due) {
-        let overwrite = begun || request.live().spec.overwrite;
-        check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
-        if !begun {
-            run.record.claim(DatabasePhase::RestoreRequested, &server, &database).await?;
-            // A row that was committed since the look is one that nobody gave up; and one that were committed after what is
-            // there is given up would be lost.
-            driver.lock_out(&mut session, &database).await?;
-            check_room(driver, &mut session, &database, &found, &before, overwrite).await?;
+        if let (Some(request), Some(found)) = (request, due) {
+            let overwrite = begun || request.live().spec.overwrite;
+            check_room(driver, session, &database, &found, &before, overwrite).await?;
+            if !begun {
+                run.record.claim(DatabasePhase::RestoreRequested, &server, &database).await?;
+                // A row that was committed since the look is one that nobody gave up; and one that were committed after what is
+                // there is given up would be lost.
+                driver.lock_out(session, &database).await?;
+                check_room(driver, session, &database, &found, &before, overwrite).await?;
+            }
+            // If it is missing, it is made again, and is whole in the end, or when the run steps back.
+            asked.set_password(secret.password().await?, run);
+            // If the Restore is gone, this is the last moment at which nothing is given up.
+            let url = found.url();
+            request.advance(RestorePhase::Restoring, |status| status.source = Some(url.clone())).await?;
+            run.record.claim(DatabasePhase::RestoreInProgress, &server, &database).await?;
+            let counter = Arc::<AtomicU64>::default();
+            let loading = replace_by(driver, session, &database, &mut asked.desired, &found, &counter);
+            while_reporting(loading, async || {
+                let now = Progress::of(counter.load(Ordering::Relaxed), found.bytes());
+                request.progress(RestorePhase::Restoring, now).await
+            })
+            .await?;
+            let message = format!("database {} holds the backup in {}", database.name, found.url());
+            let said = ("Completed", message.as_str());
+            request.completed(&run.assignment.job, found.bytes(), said, |_| {}).await?;
         }
-        // If it is missing, it is made again, and is whole in the end, or when the run steps back.
+        // Only then the login is let in again: a row that it commits must never be loaded over.
+        run.record.advance(DatabasePhase::RestoreCompleted, |_| {}).await?;
         asked.set_password(secret.password().await?, run);
-        // If the Restore is gone, this is the last moment at which nothing is given up.
-        let url = found.url();
-        request.advance(RestorePhase::Restoring, |status| status.source = Some(url.clone())).await?;
-        run.record.claim(DatabasePhase::RestoreInProgress, &server, &database).await?;
-        let counter = Arc::<AtomicU64>::default();
-        let loading = replace_by(driver, &mut session, &database, &mut asked.desired, &found, &counter);
-        while_reporting(loading, async || {
-            let now = Progress::of(counter.load(Ordering::Relaxed), found.bytes());
-            request.progress(RestorePhase::Restoring, now).await
-        })
-        .await?;
-        let message = format!("database {} holds the backup in {}", database.name, found.url());
-        let said = ("Completed", message.as_str());
-        request.completed(&run.assignment.job, found.bytes(), said, |_| {}).await?;
-    }
-    // Only then the login is let in again: a row that it commits must never be loaded over.
-    run.record.advance(DatabasePhase::RestoreCompleted, |_| {}).await?;
-    asked.set_password(secret.password().await?, run);
-    let present = driver.observe(&mut session, &database, None).await?;
-    ensure(driver, &mut session, &database, &asked.desired, &present).await?;
-    hand_out::<D>(run, &asked, &mut secret).await
+        let present = driver.observe(session, &database, None).await?;
+        ensure(driver, session, &database, &asked.desired, &present).await?;
+        hand_out::<D>(run, &asked, &mut secret).await
+    })
+    .await
 }
 
 /// Takes the claim of a Restore that has given up nothing off again, and lets the login in that it may have
@@ -137,18 +140,20 @@ async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
     given::check(run).await?;
     let mut asked = Asked::by::<D>(run).await?;
     let (server, database) = (asked.server.clone(), asked.database.clone());
-    let mut session = driver.connect(&server, &database).await?;
-    // Under the lock, and refused if another run has gone on since the record was read.
-    run.record.claim(DatabasePhase::RestoreRequested, &server, &database).await?;
-    let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
-    asked.set_password(secret.password().await?, run);
-    let present = driver.observe(&mut session, &database, None).await?;
-    if matches!(present, Presence::Ours { database: true, .. }) {
-        ensure(driver, &mut session, &database, &asked.desired, &present).await?;
-        // If it was missing, it has been made with a new password.
-        secret.complete(asked.content::<D>()?).await?;
-    }
-    run.record.unclaim().await
+    in_session(driver, &server, &database, async |session| {
+        // Under the lock, and refused if another run has gone on since the record was read.
+        run.record.claim(DatabasePhase::RestoreRequested, &server, &database).await?;
+        let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
+        asked.set_password(secret.password().await?, run);
+        let present = driver.observe(session, &database, None).await?;
+        if matches!(present, Presence::Ours { database: true, .. }) {
+            ensure(driver, session, &database, &asked.desired, &present).await?;
+            // If it was missing, it has been made with a new password.
+            secret.complete(asked.content::<D>()?).await?;
+        }
+        run.record.unclaim().await
+    })
+    .await
 }
 
 /// What is loaded into is ours, and is there, unless an earlier run was making it again.

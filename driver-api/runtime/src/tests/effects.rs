@@ -90,12 +90,15 @@ pub(super) struct Noting {
 /// Its session, whose end is noted.
 pub(super) struct NotingSession {
     inner: MemorySession,
-    effects: Effects,
+    _end: End,
 }
 
-impl Drop for NotingSession {
+/// Notes that a session has ended, closed or not.
+struct End(Effects);
+
+impl Drop for End {
     fn drop(&mut self) {
-        self.effects.note("server leave");
+        self.0.note("server leave");
     }
 }
 
@@ -110,7 +113,11 @@ impl Driver for Noting {
     async fn connect(&self, server: &Server, database: &Target) -> Result<NotingSession> {
         self.effects.note("server connect");
         let inner = self.inner.connect(server, database).await?;
-        Ok(NotingSession { inner, effects: self.effects.clone() })
+        Ok(NotingSession { inner, _end: End(self.effects.clone()) })
+    }
+
+    async fn close(&self, session: NotingSession) -> Result<()> {
+        self.inner.close(session.inner).await
     }
 
     async fn observe(

@@ -22,6 +22,7 @@ mod protocol;
 mod release;
 mod restore;
 mod resync;
+mod sessions;
 mod stored;
 mod unreadable;
 

@@ -2,11 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use db_operator_driver_postgresql::PostgresqlDriver;
 use driver_api::names::short_hash;
 use driver_api::testkit::OTHER_AUTHORITY;
-use driver_api::{ErrorKind, Login, Secret, ServerTls, TlsMode};
+use driver_api::{Driver, ErrorKind, Login, Secret, ServerTls, TlsMode};
 
-use crate::harness::assert_error;
+use crate::harness::{Case, assert_error};
+
+/// The key of the lock on a database.
+fn lock_key(case: &Case) -> i64 {
+    let hash = short_hash(&format!("db-operator/{}", case.name()), 16);
+    u64::from_str_radix(&hash, 16).unwrap().cast_signed()
+}
 
 rules! {
     async fn unreachable_and_denied_are_told_apart(context) {
@@ -91,6 +98,19 @@ rules! {
         case.session().await;
     }
 
+    /// Without a word, the server needs a moment to notice that a connection has ended.
+    async fn the_lock_of_a_closed_session_is_free_at_once(context) {
+        let case = context.case("orders");
+        let beside = case.server().superuser("postgres").await;
+        for _ in 0..20 {
+            let session = case.session().await;
+            PostgresqlDriver.close(session).await.unwrap();
+            let row = beside.query_one("SELECT pg_try_advisory_lock($1)", &[&lock_key(&case)]).await.unwrap();
+            assert!(row.get::<_, bool>(0));
+            beside.execute("SELECT pg_advisory_unlock_all()", &[]).await.unwrap();
+        }
+    }
+
     /// The key follows from the name, and everybody may connect to `postgres`.
     async fn a_login_that_sits_on_the_lock_is_named(context) {
         let case = context.case("orders");
@@ -98,9 +118,7 @@ rules! {
         squatter.ensure_present().await;
         let login = &squatter.desired.login;
         let session = case.server().log_in(&login.username, login.password.expose(), "postgres").await.unwrap();
-        let hash = short_hash(&format!("db-operator/{}", case.name()), 16);
-        let key = u64::from_str_radix(&hash, 16).unwrap().cast_signed();
-        session.execute("SELECT pg_advisory_lock($1)", &[&key]).await.unwrap();
+        session.execute("SELECT pg_advisory_lock($1)", &[&lock_key(&case)]).await.unwrap();
         let pid: i32 = session.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
 
         let error = case.connect().await.unwrap_err();
