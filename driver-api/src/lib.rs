@@ -4,7 +4,7 @@ pub use driver::{
     Desired, Driver, DriverError, ErrorKind, Login, Mark, Presence, Result, Secret, Server, ServerTls,
     Target, TlsMode,
 };
-pub use driver::{dump, error, kit, names, testkit};
+pub use driver::{binding, dump, error, kit, names, testkit};
 pub use runtime::run;
 
 /// The guide for authors: its programs compile.

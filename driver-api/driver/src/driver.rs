@@ -1,10 +1,12 @@
 //! The [`Driver`] trait: what the author of a driver implements.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 
 use serde::de::DeserializeOwned;
 
+use crate::binding;
 use crate::dump::{Description, Occupancy, Sink, Source};
 use crate::error::Result;
 use crate::server::{Login, Server};
@@ -43,6 +45,15 @@ pub trait Driver: Send + Sync + 'static {
 
     /// An administrator's session that holds the lock on one database.
     type Session: Send;
+
+    /// What the login's Secret says about this engine, such as a URI that its clients take.
+    ///
+    /// The runtime adds `type`, `provider`, `host`, `port`, `username`, `password`, and the authorities in `ca.crt` and
+    /// `certificates`: these MUST NOT be among them. It MUST answer the same for the same arguments, since a Secret that
+    /// says something else is repaired. The default is [`binding::standard`].
+    fn binding(server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
+        binding::standard(Self::TYPE, server, &database.name, login)
+    }
 
     /// Opens an administrator's session and takes the lock on `database` inside the server.
     ///

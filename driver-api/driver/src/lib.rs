@@ -1,5 +1,6 @@
 //! What the author of a driver implements: the [`Driver`] trait, and what its methods are given and answer.
 
+pub mod binding;
 pub mod names;
 
 mod driver;

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use minijinja::{Environment, UndefinedBehavior};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::failure::{Failure, Result};
 use api::Reason;
 use api::SecretTemplate;
-use driver::{Login, Server, TlsMode};
+use driver::{Login, Server};
 
 /// How many steps a template may take. A plain one takes about a dozen.
 const TEMPLATE_FUEL: u64 = 50_000;
@@ -19,52 +18,53 @@ const SSLMODE: &str = "sslmode";
 /// The key with the authorities, under the name that mounts of Secrets use.
 const CA: &str = "ca.crt";
 
+/// The same under the name of the Service Binding specification.
+const CERTIFICATES: &str = "certificates";
+
 /// The standard keys that a template may set: they are younger than templates that do.
 const OVERRIDABLE: [&str; 2] = [SSLMODE, CA];
 
-/// What RFC 3986 leaves unescaped everywhere.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The standard keys, after the Service Binding specification 1.1, and `database`.
+/// The keys of every Secret, after the Service Binding specification 1.1, and those that the driver says of its `engine`.
+///
+/// # Errors
+///
+/// `Internal` if the driver says what is not its to say.
 pub(crate) fn standard_keys(
     engine: &str,
     server: &Server,
-    database: &str,
     login: &Login,
-) -> BTreeMap<String, String> {
-    let encode = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
-    let uri = format!(
-        "{engine}://{}:{}@{server}/{}",
-        encode(&login.username),
-        encode(login.password.expose()),
-        encode(database),
-    );
+    of_engine: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
     let mut keys = BTreeMap::from([
         ("type".to_owned(), engine.to_owned()),
         ("provider".to_owned(), "db-operator".to_owned()),
         ("host".to_owned(), server.host.clone()),
         ("port".to_owned(), server.port.to_string()),
-        ("database".to_owned(), database.to_owned()),
         ("username".to_owned(), login.username.clone()),
         ("password".to_owned(), login.password.expose().to_owned()),
-        ("uri".to_owned(), uri),
     ]);
-    keys.insert(SSLMODE.to_owned(), sslmode(server.tls.mode).to_owned());
+    for (key, value) in of_engine {
+        if keys.contains_key(&key) || [CA, CERTIFICATES].contains(&key.as_str()) || !is_key(&key) {
+            return Err(Failure::new(
+                Reason::Internal,
+                format!(
+                    "the driver's binding has {key:?}, which is not its to set: this is a defect of the driver"
+                ),
+            ));
+        }
+        keys.insert(key, value);
+    }
     if let Some(ca) = &server.tls.ca {
-        keys.insert("certificates".to_owned(), ca.clone());
+        keys.insert(CERTIFICATES.to_owned(), ca.clone());
         keys.insert(CA.to_owned(), ca.clone());
     }
-    keys
+    Ok(keys)
 }
 
-/// The transport security that the driver itself uses, in the words of `connect.tls.mode`.
-fn sslmode(mode: TlsMode) -> &'static str {
-    match mode {
-        TlsMode::Disable => "disable",
-        TlsMode::Require => "require",
-        TlsMode::VerifyCa => "verify-ca",
-        TlsMode::VerifyFull => "verify-full",
-    }
+/// What the API server takes as a key of a Secret.
+fn is_key(key: &str) -> bool {
+    let is_of_it = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !key.is_empty() && key.len() <= 253 && key.chars().all(is_of_it)
 }
 
 /// The standard keys and those that `template` adds.
@@ -89,12 +89,10 @@ pub(crate) fn with_template(
                 format!("spec.secretTemplate.data[{key:?}] {why}: correct the spec"),
             )
         };
-        // What the API server takes as a key of a Secret.
-        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if key.is_empty() || key.len() > 253 || !key.chars().all(is_key) {
+        if !is_key(key) {
             return Err(invalid("is not a name for a key of a Secret".to_owned()));
         }
-        if (keys.contains_key(key) || key == "certificates") && !OVERRIDABLE.contains(&key.as_str()) {
+        if (keys.contains_key(key) || key == CERTIFICATES) && !OVERRIDABLE.contains(&key.as_str()) {
             return Err(invalid("is a standard key, which a template cannot set".to_owned()));
         }
         // The kind of error, not its text: that could quote a value.
@@ -109,14 +107,18 @@ pub(crate) fn with_template(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driver::ServerTls;
     use driver::secret::Secret;
+    use driver::{ServerTls, TlsMode, binding};
+
+    fn server(host: &str) -> Server {
+        let admin = Login::new("admin", Secret::new("admin's"));
+        Server::new(host, 5432, ServerTls::new(TlsMode::Require, None), admin)
+    }
 
     fn keys(password: &str, host: &str) -> BTreeMap<String, String> {
-        let tls = ServerTls::new(TlsMode::Require, None);
-        let admin = Login::new("admin", Secret::new("admin's"));
-        let server = Server::new(host, 5432, tls, admin);
-        standard_keys("postgresql", &server, "orders", &Login::new("orders_a", Secret::new(password)))
+        let (server, login) = (server(host), Login::new("orders_a", Secret::new(password)));
+        let of_engine = binding::standard("postgresql", &server, "orders", &login);
+        standard_keys("postgresql", &server, &login, of_engine).unwrap()
     }
 
     fn template(key: &str, text: &str) -> SecretTemplate {
@@ -127,32 +129,32 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_is_percent_encoded() {
-        assert_eq!(
-            keys("p@ss/wörd", "db.example.com")["uri"],
-            "postgresql://orders_a:p%40ss%2Fw%C3%B6rd@db.example.com:5432/orders"
-        );
-        assert_eq!(keys("x", "fd00::1")["uri"], "postgresql://orders_a:x@[fd00::1]:5432/orders");
+    fn the_authorities_stand_under_both_names_if_they_are_given() {
+        let login = Login::new("orders_a", Secret::new("x"));
+        for ca in [None, Some("a PEM".to_owned())] {
+            let tls = ServerTls::new(TlsMode::VerifyCa, ca.clone());
+            let server = Server::new("h", 5432, tls, Login::new("admin", Secret::new("y")));
+            let keys = standard_keys("postgresql", &server, &login, BTreeMap::new()).unwrap();
+            assert_eq!((keys.get("ca.crt"), keys.get("certificates")), (ca.as_ref(), ca.as_ref()));
+        }
     }
 
     #[test]
-    fn a_connection_is_to_be_secured_as_the_drivers_own_is() {
-        for (mode, expected) in [
-            (TlsMode::Disable, "disable"),
-            (TlsMode::Require, "require"),
-            (TlsMode::VerifyCa, "verify-ca"),
-            (TlsMode::VerifyFull, "verify-full"),
-        ] {
-            let login = Login::new("orders_a", Secret::new("x"));
-            for ca in [None, Some("a PEM".to_owned())] {
-                let tls = ServerTls::new(mode, ca.clone());
-                let server = Server::new("h", 5432, tls, Login::new("admin", Secret::new("y")));
-                let keys = standard_keys("postgresql", &server, "orders", &login);
-                assert_eq!(keys["sslmode"], expected);
-                assert_eq!((keys.get("ca.crt"), keys.get("certificates")), (ca.as_ref(), ca.as_ref()));
-                assert_eq!(keys["uri"], "postgresql://orders_a:x@h:5432/orders", "as it was handed out");
-            }
+    fn a_driver_that_sets_what_is_not_its_own_is_refused_by_the_key() {
+        let server = server("h");
+        let login = Login::new("orders_a", Secret::new("hunter2"));
+        for key in
+            ["type", "provider", "host", "port", "username", "password", "ca.crt", "certificates", "a b", ""]
+        {
+            let of_engine = BTreeMap::from([(key.to_owned(), "hunter2".to_owned())]);
+            let error = standard_keys("redis", &server, &login, of_engine).unwrap_err();
+            assert_eq!(error.reason(), Reason::Internal);
+            assert!(error.chain().contains(&format!("{key:?}")), "{}", error.chain());
+            assert!(!error.chain().contains("hunter2"), "{}", error.chain());
         }
+        let of_engine = BTreeMap::from([("prefix".to_owned(), "orders:".to_owned())]);
+        let keys = standard_keys("redis", &server, &login, of_engine).unwrap();
+        assert_eq!((keys["prefix"].as_str(), keys.get("uri")), ("orders:", None));
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl<P: for<'de> Deserialize<'de>> Asked<P> {
 
     /// What the Secret is to carry.
     pub(crate) fn content<D: Driver>(&self) -> Result<Content> {
-        let keys = content::standard_keys(D::TYPE, &self.server, &self.database.name, &self.desired.login);
+        let of_engine = D::binding(&self.server, &self.database, &self.desired.login);
+        let keys = content::standard_keys(D::TYPE, &self.server, &self.desired.login, of_engine)?;
         Ok(Content {
             data: content::with_template(&keys, Some(&self.template))?,
             labels: self.template.labels.clone(),
