@@ -13,8 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The promise: whatever is wrong is said within this time of when it can be found, which for a driver is when its Job
-/// begins. A Job may wait longer than that for its slot.
+/// The promise: what keeps a Job from being launched or from starting is said within this time.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// For what waits for a slot, on a machine that has other work, and for repeated attempts, whose backoffs add up.

@@ -7,6 +7,10 @@ use driver::ErrorKind;
 pub enum Reason {
     /// The host does not resolve, the port is closed, or the connection broke.
     Unreachable,
+    /// The server is there and does not serve yet: it starts, recovers, or loads what it had.
+    NotServing,
+    /// The server has no more of something: connections, memory, disk, or a quota of its own.
+    ResourceExhausted,
     /// TLS is asked for, and the server has none.
     TlsRefused,
     /// The server's certificate is not signed by the given authority, or does not name the host.
@@ -62,8 +66,10 @@ pub enum Retry {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Unreachable,
+        Self::NotServing,
+        Self::ResourceExhausted,
         Self::TlsRefused,
         Self::Untrusted,
         Self::AuthenticationFailed,
@@ -92,6 +98,8 @@ impl Reason {
         match self {
             Self::Invalid | Self::Unsupported | Self::Superseded => Retry::Never,
             Self::Unreachable
+            | Self::NotServing
+            | Self::ResourceExhausted
             | Self::TlsRefused
             | Self::Untrusted
             | Self::AuthenticationFailed
@@ -117,6 +125,8 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreachable => "Unreachable",
+            Self::NotServing => "NotServing",
+            Self::ResourceExhausted => "ResourceExhausted",
             Self::TlsRefused => "TlsRefused",
             Self::Untrusted => "Untrusted",
             Self::AuthenticationFailed => "AuthenticationFailed",
@@ -146,6 +156,8 @@ impl From<ErrorKind> for Reason {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Unreachable => Self::Unreachable,
+            ErrorKind::NotServing => Self::NotServing,
+            ErrorKind::ResourceExhausted => Self::ResourceExhausted,
             ErrorKind::TlsRefused => Self::TlsRefused,
             ErrorKind::Untrusted => Self::Untrusted,
             ErrorKind::AuthenticationFailed => Self::AuthenticationFailed,

@@ -62,8 +62,9 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Busy` at once if another session holds the lock. `Unreachable`, `TlsRefused`, `Untrusted`,
-    /// `AuthenticationFailed` and `Unsupported` MUST be told apart.
+    /// `Busy` at once if another session holds the lock. `Unreachable`, `NotServing`, `Untrusted`,
+    /// `AuthenticationFailed` and `Unsupported` MUST be told apart, and `TlsRefused` too where the protocol says in clear
+    /// text that there is no TLS.
     fn connect(
         &self,
         server: &Server,
@@ -152,7 +153,8 @@ pub trait Driver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Occupancy>> + Send;
 
     /// Loads a dump into a database that is `Empty`, with the tenant's rights and never through an interactive
-    /// client. It MUST count the rows, and fail if they are not as many as the dump has.
+    /// client. It MUST count the rows that the server has accepted, and fail if they are not as many as the dump has. What
+    /// expires afterwards, as the dump says that it does, is no damage.
     ///
     /// It need not go on from what it left behind: the runtime drops the database and makes it again.
     fn load<S: Source>(

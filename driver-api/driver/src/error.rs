@@ -11,6 +11,10 @@ use std::fmt;
 pub enum ErrorKind {
     /// The host does not resolve, the port is closed, or the connection broke.
     Unreachable,
+    /// The server is there and does not serve yet: it starts, recovers, or loads what it had.
+    NotServing,
+    /// The server has no more of something: connections, memory, disk, or a quota of its own.
+    ResourceExhausted,
     /// TLS is asked for, and the server has none.
     TlsRefused,
     /// The server's certificate is not signed by the given authority, or does not name the host.
@@ -49,8 +53,10 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Unreachable,
+        Self::NotServing,
+        Self::ResourceExhausted,
         Self::TlsRefused,
         Self::Untrusted,
         Self::AuthenticationFailed,

@@ -47,6 +47,8 @@ async fn drop_database(connection: &Connection, layout: &Layout) -> Result<()> {
             ),
         )),
         ErrorKind::Unreachable
+        | ErrorKind::NotServing
+        | ErrorKind::ResourceExhausted
         | ErrorKind::TlsRefused
         | ErrorKind::Untrusted
         | ErrorKind::AuthenticationFailed

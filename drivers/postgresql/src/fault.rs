@@ -106,7 +106,12 @@ const STATES: &[(&str, ErrorKind, &str)] = &[
         "give the server's own address: a connection pooler in between takes neither session settings nor locks",
     ),
     ("08", ErrorKind::Unreachable, "look at the server and the network"),
-    ("53300", ErrorKind::Unreachable, "raise max_connections or a connection limit, or close idle sessions"),
+    (
+        "53300",
+        ErrorKind::ResourceExhausted,
+        "raise max_connections or a connection limit, or close idle sessions",
+    ),
+    ("57P03", ErrorKind::NotServing, "wait until the server has started"),
     ("57P", ErrorKind::Unreachable, "wait until the server runs"),
     ("25006", ErrorKind::Unreachable, "give the address of the primary: this server only reads"),
     ("55P03", ErrorKind::InUse, "end the session that holds the lock, such as a long transaction"),
@@ -128,7 +133,7 @@ const STATES: &[(&str, ErrorKind, &str)] = &[
     ("22", ErrorKind::Invalid, "correct spec.parameters"),
     ("3F000", ErrorKind::Invalid, "correct spec.parameters"),
     ("42", ErrorKind::Invalid, "correct spec.parameters"),
-    ("53", ErrorKind::Internal, "free disk space or memory on the server"),
+    ("53", ErrorKind::ResourceExhausted, "free disk space or memory on the server"),
 ];
 
 /// Says what `error` is. `doing` begins the sentence, such as `cannot create role orders_a`.
@@ -211,9 +216,9 @@ mod tests {
             ("3D000", ErrorKind::DatabaseMissing),
             ("08P01", ErrorKind::Unsupported),
             ("08006", ErrorKind::Unreachable),
-            ("53300", ErrorKind::Unreachable),
+            ("53300", ErrorKind::ResourceExhausted),
             ("57P01", ErrorKind::Unreachable),
-            ("57P03", ErrorKind::Unreachable),
+            ("57P03", ErrorKind::NotServing),
             ("25006", ErrorKind::Unreachable),
             ("55P03", ErrorKind::InUse),
             ("55006", ErrorKind::InUse),
@@ -227,7 +232,7 @@ mod tests {
             ("22023", ErrorKind::Invalid),
             ("42704", ErrorKind::Invalid),
             ("3F000", ErrorKind::Invalid),
-            ("53100", ErrorKind::Internal),
+            ("53100", ErrorKind::ResourceExhausted),
             ("XX000", ErrorKind::Internal),
         ] {
             assert_eq!(meaning(code, Carries::Parameters).0, kind, "{code}");

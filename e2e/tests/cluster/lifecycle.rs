@@ -73,7 +73,7 @@ async fn life(test: Context, server: Server) -> Result<()> {
 
 async fn wait_as_people_do(test: &Context, name: &str) -> Result<()> {
     let (namespace, name) = (test.namespace.as_str(), format!("database.db.isotoma.com/{name}"));
-    kubectl(&["wait", "--for=condition=Ready", &name, "--namespace", namespace, "--timeout=90s"]).await?;
+    kubectl(&["wait", "--for=condition=Ready", &name, "--namespace", namespace, "--timeout=150s"]).await?;
     Ok(())
 }
 

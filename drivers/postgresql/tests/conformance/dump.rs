@@ -1,14 +1,13 @@
 //! What is dumped and loaded is what was there.
 
 use std::process::Command;
-use std::time::Duration;
 
 use db_operator_driver_postgresql::PostgresqlDriver;
 use driver_api::dump::{Description, Occupancy, Source};
 use driver_api::testkit::{MemoryDump, MemorySink};
 use driver_api::{Driver, DriverError, ErrorKind, Presence};
 
-use crate::harness::{Case, assert_error};
+use crate::harness::{Case, assert_error, until};
 
 const EVERYTHING: &str = include_str!("everything.sql");
 
@@ -72,27 +71,15 @@ impl Case {
     }
 
     pub(crate) async fn assert_no_session(&self) {
-        for _ in 0..500 {
-            if self.sessions().await == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("a session is left in {}", self.name());
+        until("no session is left", async || self.sessions().await == 0).await;
     }
 
     /// Returns when that many sessions wait for a lock.
     pub(crate) async fn assert_waiting(&self, sessions: i64) {
         let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
         let client = self.server().superuser("postgres").await;
-        for _ in 0..500 {
-            let waiting: i64 = client.query_one(query, &[&self.name()]).await.unwrap().get(0);
-            if waiting == sessions {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("there are never {sessions} sessions that wait in {}", self.name());
+        let waiting = async || client.query_one(query, &[&self.name()]).await.unwrap().get::<_, i64>(0);
+        until(&format!("{sessions} sessions wait"), async || waiting().await == sessions).await;
     }
 
     /// Makes one of everything.
