@@ -51,7 +51,7 @@ pub trait Driver: Send + Sync + 'static {
     /// The runtime adds `type`, `provider`, `host`, `port`, `username`, `password`, and the authorities in `ca.crt` and
     /// `certificates`: these MUST NOT be among them. It MUST answer the same for the same arguments, since a Secret that
     /// says something else is repaired. The default is [`binding::standard`].
-    fn binding(server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
+    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
         binding::standard(Self::TYPE, server, &database.name, login)
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Asked<P> {
 
 impl<P: for<'de> Deserialize<'de>> Asked<P> {
     /// What the live object asks for. The server is not asked, and nothing is written.
-    pub(crate) async fn by<D: Driver<Parameters = P>>(run: &mut Run<'_>) -> Result<Self> {
+    pub(crate) async fn by<D: Driver<Parameters = P>>(driver: &D, run: &mut Run<'_>) -> Result<Self> {
         let parameters = parse_parameters(run.record.live().spec.parameters.as_ref())?;
         let server =
             credentials::server(run.record.live(), &run.assignment.injected, D::DEFAULT_PORT).await?;
@@ -32,13 +32,13 @@ impl<P: for<'de> Deserialize<'de>> Asked<P> {
         let desired = Desired::new(parameters, Login::new(&database.active_login, Secret::new("not known")));
         let asked = Self { server, database, desired, template };
         // Before anything is made, so that a template which does not render leaves nothing half done.
-        asked.content::<D>()?;
+        asked.content(driver)?;
         Ok(asked)
     }
 
     /// What the Secret is to carry.
-    pub(crate) fn content<D: Driver>(&self) -> Result<Content> {
-        let of_engine = D::binding(&self.server, &self.database, &self.desired.login);
+    pub(crate) fn content<D: Driver>(&self, driver: &D) -> Result<Content> {
+        let of_engine = driver.binding(&self.server, &self.database, &self.desired.login);
         let keys = content::standard_keys(D::TYPE, &self.server, &self.desired.login, of_engine)?;
         Ok(Content {
             data: content::with_template(&keys, Some(&self.template))?,
@@ -56,11 +56,12 @@ impl<P: for<'de> Deserialize<'de>> Asked<P> {
 
 /// Hands the login out, and says that the database is what the spec asks for.
 pub(crate) async fn hand_out<D: Driver>(
+    driver: &D,
     run: &mut Run<'_>,
     asked: &Asked<D::Parameters>,
     secret: &mut BindingSecret,
 ) -> Result<()> {
-    secret.complete(asked.content::<D>()?).await?;
+    secret.complete(asked.content(driver)?).await?;
     run.record.created(secret.name(), &asked.database).await
 }
 

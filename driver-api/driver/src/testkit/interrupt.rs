@@ -63,7 +63,8 @@ mod tests {
     use crate::driver::{Desired, Driver, Mark, Target};
     use crate::secret::Secret;
     use crate::server::{Login, Server, ServerTls, TlsMode};
-    use crate::testkit::memory::{MemoryParameters, MemoryServer};
+    use crate::testkit::memory::MemoryParameters;
+    use crate::testkit::memory_server::MemoryServer;
 
     use super::*;
 

@@ -1,8 +1,5 @@
 //! The reference driver: its server is a map.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -10,6 +7,7 @@ use crate::driver::{Desired, Driver, Mark, Presence, Target};
 use crate::dump::{Description, Occupancy, Reader, Sink, Source, StreamInfo, Writer};
 use crate::error::{DriverError, ErrorKind, Result};
 use crate::server::Server;
+use crate::testkit::memory_server::{Contents, MemoryServer, Stored};
 
 /// Name of the one stream of a dump.
 const ROWS: &str = "rows";
@@ -18,32 +16,6 @@ const ROWS: &str = "rows";
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDriver {
     server: MemoryServer,
-}
-
-/// A database server in memory. Clones share their contents.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryServer(Arc<Mutex<Contents>>);
-
-#[derive(Debug, Default)]
-struct Contents {
-    databases: BTreeMap<String, Stored>,
-    logins: BTreeMap<String, (Mark, String)>,
-    // By which session each database is locked.
-    locks: BTreeMap<String, u64>,
-    sessions: u64,
-    // Whether a lock outlives the session that was not closed, as a lease does.
-    leases: bool,
-    locked_out: BTreeSet<String>,
-    refusal: Option<(ErrorKind, String)>,
-}
-
-/// A database in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Whose it is, if it is marked.
-    pub mark: Option<Mark>,
-    /// What the tenant keeps in it.
-    pub rows: Vec<String>,
 }
 
 /// The one parameter of [`MemoryDriver`].
@@ -59,22 +31,23 @@ pub struct MemoryParameters {
 #[derive(Debug)]
 pub struct MemorySession {
     server: MemoryServer,
-    locked: String,
-    number: u64,
+    pub(in crate::testkit) locked: String,
+    pub(in crate::testkit) number: u64,
 }
 
 impl Drop for MemorySession {
     fn drop(&mut self) {
-        let mut contents = self.server.contents();
-        if !contents.leases {
-            self.give_back(&mut contents);
+        if !self.server.contents().leases {
+            self.release();
         }
     }
 }
 
 impl MemorySession {
-    fn give_back(&self, contents: &mut Contents) {
-        contents.locks.retain(|database, holder| *database != self.locked || *holder != self.number);
+    /// Lets go of the lock, if it is still its own.
+    pub(in crate::testkit) fn release(&self) {
+        let (locked, number) = (&self.locked, self.number);
+        self.server.contents().locks.retain(|database, holder| database != locked || *holder != number);
     }
 
     fn check_alive(&self, contents: &Contents) -> Result<()> {
@@ -90,70 +63,6 @@ impl MemoryServer {
     pub fn driver(&self) -> MemoryDriver {
         MemoryDriver { server: self.clone() }
     }
-
-    /// Puts a database there that nobody marked.
-    pub fn plant_foreign(&self, name: &str) {
-        let foreign = Stored { mark: None, rows: vec!["theirs".to_owned()] };
-        self.contents().databases.insert(name.to_owned(), foreign);
-    }
-
-    /// Takes a database away behind everybody's back.
-    pub fn lose(&self, name: &str) {
-        self.contents().databases.remove(name);
-    }
-
-    /// The database of that name.
-    pub fn database(&self, name: &str) -> Option<Stored> {
-        self.contents().databases.get(name).cloned()
-    }
-
-    /// How many databases and logins there are.
-    pub fn counts(&self) -> (usize, usize) {
-        let contents = self.contents();
-        (contents.databases.len(), contents.logins.len())
-    }
-
-    /// Whether that login works.
-    pub fn logs_in(&self, username: &str, password: &str) -> bool {
-        let contents = self.contents();
-        let known = contents.logins.get(username).is_some_and(|(_, stored)| stored == password);
-        known && !contents.locked_out.contains(username)
-    }
-
-    /// Commits a row, as an application does with that login.
-    ///
-    /// # Errors
-    ///
-    /// `AuthenticationFailed` while the login is locked out, or if there is no such database.
-    pub fn commit(&self, database: &Target, row: &str) -> Result<()> {
-        let mut contents = self.contents();
-        let refused = contents.locked_out.contains(&database.active_login);
-        match contents.databases.get_mut(&database.name).filter(|_| !refused) {
-            Some(stored) => stored.rows.push(row.to_owned()),
-            None => return Err(DriverError::new(ErrorKind::AuthenticationFailed, "the login is refused")),
-        }
-        Ok(())
-    }
-
-    /// Makes every new session fail, until it is called with `None`.
-    pub fn refuse(&self, refusal: Option<(ErrorKind, String)>) {
-        self.contents().refusal = refusal;
-    }
-
-    /// From now on a lock does not end with its connection, but when its session is closed, as a lease does that has not
-    /// run out.
-    pub fn lock_by_lease(&self) {
-        self.contents().leases = true;
-    }
-
-    /// Ends every session, and with it its lock.
-    pub fn end_sessions(&self) {
-        self.contents().locks.clear();
-    }
-
-    fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Driver for MemoryDriver {
@@ -164,10 +73,18 @@ impl Driver for MemoryDriver {
     type Parameters = MemoryParameters;
     type Session = MemorySession;
 
-    async fn connect(&self, _: &Server, database: &Target) -> Result<MemorySession> {
+    async fn connect(&self, server: &Server, database: &Target) -> Result<MemorySession> {
+        check_name(&database.name)?;
         let mut contents = self.server.contents();
         if let Some((kind, message)) = contents.refusal.clone() {
             return Err(DriverError::new(kind, message));
+        }
+        let is_allowed = contents.administrator.as_ref().is_none_or(|known| {
+            known.username == server.admin.username && known.password == server.admin.password
+        });
+        if !is_allowed {
+            let message = format!("the server refuses the login {:?}", server.admin.username);
+            return Err(DriverError::new(ErrorKind::AuthenticationFailed, message));
         }
         if contents.locks.contains_key(&database.name) {
             return Err(DriverError::new(ErrorKind::Busy, format!("another run works on {}", database.name)));
@@ -179,7 +96,7 @@ impl Driver for MemoryDriver {
     }
 
     async fn close(&self, session: MemorySession) -> Result<()> {
-        session.give_back(&mut self.server.contents());
+        session.release();
         Ok(())
     }
 
@@ -225,7 +142,9 @@ impl Driver for MemoryDriver {
         {
             let mut contents = self.server.contents();
             session.check_alive(&contents)?;
+            check_ours(&contents, database)?;
             let password = desired.login.password.expose().to_owned();
+            contents.log_password(&database.active_login, &password);
             contents.logins.insert(database.active_login.clone(), (database.mark.clone(), password));
         }
         // A run can be dropped between the two effects.
@@ -241,6 +160,9 @@ impl Driver for MemoryDriver {
         {
             let mut contents = self.server.contents();
             session.check_alive(&contents)?;
+            if is_login_ours(&contents, database) {
+                contents.end_tenants(&database.active_login);
+            }
             contents.databases.retain(|name, stored| {
                 name != &database.name || stored.mark.as_ref() != Some(&database.mark)
             });
@@ -252,9 +174,16 @@ impl Driver for MemoryDriver {
     }
 
     async fn lock_out(&self, session: &mut MemorySession, database: &Target) -> Result<()> {
-        let mut contents = self.server.contents();
-        session.check_alive(&contents)?;
-        contents.locked_out.insert(database.active_login.clone());
+        {
+            let mut contents = self.server.contents();
+            session.check_alive(&contents)?;
+            if !is_login_ours(&contents, database) {
+                return Ok(());
+            }
+            contents.locked_out.insert(database.active_login.clone());
+        }
+        tokio::task::yield_now().await;
+        self.server.contents().end_tenants(&database.active_login);
         Ok(())
     }
 
@@ -265,11 +194,16 @@ impl Driver for MemoryDriver {
         sink: &S,
     ) -> Result<Description> {
         session.check_alive(&self.server.contents())?;
+        if self.server.contents().hidden.contains(&database.name) {
+            let message = format!("the tenant may not read all of {}", database.name);
+            return Err(DriverError::new(ErrorKind::InsufficientPrivilege, message));
+        }
         let rows = self.stored(database)?.rows;
-        let text = rows.iter().fold(String::new(), |text, row| text + row + "\n");
+        let text = rows.iter().fold(String::new(), |text, row| text + &escaped(row) + "\n");
         sink.expect(u64::try_from(text.len()).unwrap_or(u64::MAX));
         let info = StreamInfo { name: ROWS.to_owned(), restore_with: "one row a line".to_owned() };
         let mut writer = sink.open(info).await?;
+        tokio::task::yield_now().await;
         writer.write(Bytes::from(text)).await?;
         writer.finish(u64::try_from(rows.len()).ok()).await?;
         // What was read without the lock may have been read beside another run.
@@ -309,10 +243,11 @@ impl Driver for MemoryDriver {
             text.extend_from_slice(&chunk);
         }
         let text = String::from_utf8_lossy(&text).into_owned();
+        tokio::task::yield_now().await;
         let mut contents = self.server.contents();
         session.check_alive(&contents)?;
         let stored = contents.databases.get_mut(&database.name).ok_or_else(|| missing(database))?;
-        stored.rows = text.lines().map(str::to_owned).collect();
+        stored.rows = text.lines().map(unescaped).collect();
         let expected = source.streams().iter().find_map(|stream| stream.rows);
         if expected == u64::try_from(stored.rows.len()).ok() {
             return Ok(());
@@ -325,6 +260,53 @@ impl MemoryDriver {
     fn stored(&self, database: &Target) -> Result<Stored> {
         self.server.database(&database.name).ok_or_else(|| missing(database))
     }
+}
+
+/// Name of a database: what the server takes for one.
+fn check_name(name: &str) -> Result<()> {
+    if name.chars().count() <= 63 && !name.contains('\0') {
+        return Ok(());
+    }
+    let message = format!("{:?} is no name for a database", name.chars().take(80).collect::<String>());
+    Err(DriverError::new(ErrorKind::Invalid, message))
+}
+
+/// Refuses what is there and is not ours.
+fn check_ours(contents: &Contents, database: &Target) -> Result<()> {
+    let stored = contents.databases.get(&database.name);
+    if stored.is_some_and(|stored| stored.mark.as_ref() != Some(&database.mark)) {
+        let message = format!("database {} is not ours", database.name);
+        return Err(DriverError::new(ErrorKind::NameTaken, message));
+    }
+    if contents.logins.contains_key(&database.active_login) && !is_login_ours(contents, database) {
+        let message = format!("login {} is not ours", database.active_login);
+        return Err(DriverError::new(ErrorKind::NameTaken, message));
+    }
+    Ok(())
+}
+
+fn is_login_ours(contents: &Contents, database: &Target) -> bool {
+    contents.logins.get(&database.active_login).is_some_and(|(mark, _)| *mark == database.mark)
+}
+
+/// A row in one line.
+fn escaped(row: &str) -> String {
+    row.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+}
+
+fn unescaped(line: &str) -> String {
+    let (mut row, mut characters) = (String::new(), line.chars());
+    while let Some(character) = characters.next() {
+        row.push(match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                other => other.unwrap_or('\\'),
+            },
+            other => other,
+        });
+    }
+    row
 }
 
 fn missing(database: &Target) -> DriverError {

@@ -20,7 +20,7 @@ use driver::{Driver, Presence, Server, Target};
 pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
     given::check(run).await?;
     let source = source_of(run).await?;
-    let mut asked = Asked::by::<D>(run).await?;
+    let mut asked = Asked::by(driver, run).await?;
     let (server, target) = (asked.server.clone(), asked.database.clone());
 
     in_session(driver, &server, &target, async |session| {
@@ -50,7 +50,7 @@ pub(crate) async fn create<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
             }
             _ => ensure(driver, session, &target, &asked.desired, &before).await?,
         }
-        hand_out::<D>(run, &asked, &mut secret).await
+        hand_out(driver, run, &asked, &mut secret).await
     })
     .await
 }
@@ -105,7 +105,7 @@ async fn is_as_asked<D: Driver>(
 ) -> Result<bool> {
     let Some(password) = secret.stored_password().await? else { return Ok(false) };
     asked.set_password(password, run);
-    if !secret.holds(&asked.content::<D>()?) {
+    if !secret.holds(&asked.content(driver)?) {
         return Ok(false);
     }
     let seen = driver.observe(session, &asked.database, Some(&asked.desired)).await?;

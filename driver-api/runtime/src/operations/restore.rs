@@ -78,7 +78,7 @@ async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: Option<&mut Rec
         location.check_given(&source, run)?;
         from = Some((location, source));
     }
-    let mut asked = Asked::by::<D>(run).await?;
+    let mut asked = Asked::by(driver, run).await?;
     let (server, database) = (asked.server.clone(), asked.database.clone());
     let mut secret = BindingSecret::new(run.client.clone(), run.record.live(), D::TYPE);
     let mut due = None;
@@ -126,7 +126,7 @@ async fn load<D: Driver>(driver: &D, run: &mut Run<'_>, request: Option<&mut Rec
         asked.set_password(secret.password().await?, run);
         let present = driver.observe(session, &database, None).await?;
         ensure(driver, session, &database, &asked.desired, &present).await?;
-        hand_out::<D>(run, &asked, &mut secret).await
+        hand_out(driver, run, &asked, &mut secret).await
     })
     .await
 }
@@ -138,7 +138,7 @@ async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
         return Ok(());
     }
     given::check(run).await?;
-    let mut asked = Asked::by::<D>(run).await?;
+    let mut asked = Asked::by(driver, run).await?;
     let (server, database) = (asked.server.clone(), asked.database.clone());
     in_session(driver, &server, &database, async |session| {
         // Under the lock, and refused if another run has gone on since the record was read.
@@ -149,7 +149,7 @@ async fn step_back<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<()> {
         if matches!(present, Presence::Ours { database: true, .. }) {
             ensure(driver, session, &database, &asked.desired, &present).await?;
             // If it was missing, it has been made with a new password.
-            secret.complete(asked.content::<D>()?).await?;
+            secret.complete(asked.content(driver)?).await?;
         }
         run.record.unclaim().await
     })
