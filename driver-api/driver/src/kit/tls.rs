@@ -58,25 +58,39 @@ pub fn client_config(tls: &ServerTls) -> Result<Option<ClientConfig>> {
     Ok(Some(config))
 }
 
-/// Checks the chain and the name.
-fn by_authorities(tls: &ServerTls, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
-    let mut roots = RootCertStore::empty();
+/// The authorities that the server's certificate is checked against; none if the mode checks no chain. It is what
+/// [`client_config`] uses, for a client library that takes authorities and no configuration.
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`] if one cannot be read, or the mode asks for an authority that is not there.
+pub fn authorities(tls: &ServerTls) -> Result<Vec<CertificateDer<'static>>> {
     match (&tls.ca, tls.mode) {
-        (Some(ca), _) => {
-            for certificate in certificates(ca, "connect.tls.ca")? {
-                roots.add(certificate).map_err(|error| {
+        (_, TlsMode::Disable | TlsMode::Require) => Ok(Vec::new()),
+        (Some(ca), TlsMode::VerifyCa | TlsMode::VerifyFull) => {
+            let authorities = certificates(ca, "connect.tls.ca")?;
+            for certificate in &authorities {
+                RootCertStore::empty().add(certificate.clone()).map_err(|error| {
                     invalid("connect.tls.ca holds a certificate that cannot be read").with_source(error)
                 })?;
             }
+            Ok(authorities)
         }
         // Any public authority's signature under any name proves nothing.
-        (None, TlsMode::VerifyCa) => {
-            return Err(invalid("connect.tls.mode verify-ca needs connect.tls.ca"));
-        }
-        (None, TlsMode::Disable | TlsMode::Require | TlsMode::VerifyFull) => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        (None, TlsMode::VerifyCa) => Err(invalid("connect.tls.mode verify-ca needs connect.tls.ca")),
+        // A machine's own list may hold what cannot be parsed.
+        (None, TlsMode::VerifyFull) => {
+            let is_readable =
+                |found: &CertificateDer<'static>| RootCertStore::empty().add(found.clone()).is_ok();
+            Ok(rustls_native_certs::load_native_certs().certs.into_iter().filter(is_readable).collect())
         }
     }
+}
+
+/// Checks the chain and the name.
+fn by_authorities(tls: &ServerTls, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities(tls)?);
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().map_err(
         |error| {
             invalid("there is no authority to check the server's certificate with: set connect.tls.ca")
@@ -205,6 +219,15 @@ mod tests {
             let error = refusal(&ServerTls::new(TlsMode::VerifyFull, Some(ca.to_owned())));
             assert_eq!(error.kind(), ErrorKind::Invalid, "{ca}");
         }
+    }
+
+    #[test]
+    fn authorities_are_those_that_the_mode_checks() {
+        let given = |mode| authorities(&ServerTls::new(mode, Some(OTHER_AUTHORITY.to_owned()))).unwrap().len();
+        assert_eq!(given(TlsMode::Require), 0);
+        assert_eq!(given(TlsMode::VerifyCa), 1);
+        assert_eq!(given(TlsMode::VerifyFull), 1);
+        assert!(authorities(&ServerTls::new(TlsMode::VerifyCa, None)).is_err());
     }
 
     #[test]
