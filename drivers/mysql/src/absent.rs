@@ -95,8 +95,7 @@ async fn drop_account(session: &mut Session, layout: &Layout, name: &str) -> Res
     let definer = format!("{name}@%");
     let binds = (&definer, &definer, &definer, &definer);
     let rows = session.connection.rows(DEFINED, binds, &doing).await?;
-    let objects =
-        rows.iter().map(|row| session.connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let objects = rows.iter().map(|row| session.connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if !objects.is_empty() {
         return Err(DriverError::new(
             ErrorKind::InUse,

@@ -210,7 +210,10 @@ async fn lock_all(session: &mut Session, lock: &Sql) -> mysql_async::Result<()> 
 async fn xa_names(session: &mut Session) -> String {
     let connection = &mut session.connection;
     let rows = connection.try_rows("XA RECOVER", ()).await.unwrap_or_default();
-    let names: Vec<String> =
-        rows.iter().filter_map(|row| connection.cell::<String>(row, 3).ok()).map(|xid| format!("{xid:?}")).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .filter_map(|row| connection.cell::<String>(row, 3).ok())
+        .map(|xid| format!("{xid:?}"))
+        .collect();
     if names.is_empty() { String::new() } else { format!(" (one of {})", names.join(", ")) }
 }

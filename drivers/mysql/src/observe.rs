@@ -38,9 +38,8 @@ pub(crate) async fn presence(
 pub(crate) fn incomplete(state: &ServerState, layout: &Layout) -> Vec<String> {
     let mut differences = Vec::new();
     let database = (Kind::Database, layout.database.as_str(), state.our_database(layout).is_some());
-    let accounts = layout
-        .accounts()
-        .map(|name| (Kind::Account, name, state.our_account(name, layout).is_some()));
+    let accounts =
+        layout.accounts().map(|name| (Kind::Account, name, state.our_account(name, layout).is_some()));
     for (kind, name, is_there) in [database].into_iter().chain(accounts) {
         let what = match kind {
             Kind::Database => "database",

@@ -193,10 +193,8 @@ pub(crate) fn kill(session: u64) -> Sql {
 
 /// Waits for everybody who may still write to one of the tables.
 pub(crate) fn lock_tables(database: &str, tables: &[String]) -> Sql {
-    let tables: Vec<_> = tables
-        .iter()
-        .map(|table| format!("{}.{} READ", Ident::new(database), Ident::new(table)))
-        .collect();
+    let tables: Vec<_> =
+        tables.iter().map(|table| format!("{}.{} READ", Ident::new(database), Ident::new(table))).collect();
     Sql(format!("LOCK TABLES {}", tables.join(", ")))
 }
 
@@ -244,7 +242,10 @@ mod tests {
     fn wildcards_are_escaped_where_they_are_wildcards() {
         assert_eq!(pattern("a_b%c\\d", true), "a\\_b\\%c\\\\d");
         assert_eq!(pattern("a_b%c\\d", false), "a_b%c\\d");
-        assert_eq!(grant(&["SELECT"], &pattern("a_b", true), "u").text(), "GRANT SELECT ON `a\\_b`.* TO `u`@`%`");
+        assert_eq!(
+            grant(&["SELECT"], &pattern("a_b", true), "u").text(),
+            "GRANT SELECT ON `a\\_b`.* TO `u`@`%`"
+        );
     }
 
     #[test]

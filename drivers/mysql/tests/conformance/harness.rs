@@ -175,8 +175,7 @@ impl Context {
 
     pub(crate) fn case_marked(&self, label: &str, cluster: &str) -> Case {
         let name = format!("{}_{label}", self.prefix);
-        let target =
-            Target::new(&name, Mark::new(cluster, format!("uid-{name}")), MysqlDriver::MAX_USERNAME);
+        let target = Target::new(&name, Mark::new(cluster, format!("uid-{name}")), MysqlDriver::MAX_USERNAME);
         let login = Login::new(&target.active_login, Secret::new(PASSWORD));
         Case {
             context: self.clone(),

@@ -87,4 +87,3 @@ rules! {
         case.assert_absent().await;
     }
 }
-

@@ -1,13 +1,14 @@
 //! What is dumped and loaded is what was there.
 
 use std::process::Command;
+use std::time::Instant;
 
 use db_operator_driver_postgresql::PostgresqlDriver;
 use driver_api::dump::{Description, Occupancy, Source};
 use driver_api::testkit::{MemoryDump, MemorySink};
 use driver_api::{Driver, DriverError, ErrorKind, Presence};
 
-use crate::harness::{Case, assert_error, until};
+use crate::harness::{Case, assert_error, before_the_next_look};
 
 const EVERYTHING: &str = include_str!("everything.sql");
 
@@ -71,15 +72,20 @@ impl Case {
     }
 
     pub(crate) async fn assert_no_session(&self) {
-        until("no session is left", async || self.sessions().await == 0).await;
+        let begin = Instant::now();
+        while self.sessions().await != 0 {
+            before_the_next_look(begin, "no session is left").await;
+        }
     }
 
     /// Returns when that many sessions wait for a lock.
     pub(crate) async fn assert_waiting(&self, sessions: i64) {
         let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
         let client = self.server().superuser("postgres").await;
-        let waiting = async || client.query_one(query, &[&self.name()]).await.unwrap().get::<_, i64>(0);
-        until(&format!("{sessions} sessions wait"), async || waiting().await == sessions).await;
+        let begin = Instant::now();
+        while client.query_one(query, &[&self.name()]).await.unwrap().get::<_, i64>(0) != sessions {
+            before_the_next_look(begin, &format!("{sessions} sessions wait")).await;
+        }
     }
 
     /// Makes one of everything.

@@ -20,13 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The password of every tenant in here.
 pub(crate) const PASSWORD: &str = "it's \"correct\" horse\\battery";
 
-/// Looks again and again, until it is so.
-pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let begin = Instant::now();
-    while !is_so().await {
-        assert!(begin.elapsed() < PATIENCE, "it was never so: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// Waits a little before somebody looks again who has looked since `begin`.
+pub(crate) async fn before_the_next_look(begin: Instant, what: &str) {
+    assert!(begin.elapsed() < PATIENCE, "it was never so: {what}");
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// A database server and its superuser.
