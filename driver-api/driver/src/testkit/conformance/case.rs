@@ -173,40 +173,64 @@ impl<H: Harness> Case<H> {
         }
     }
 
+    /// Ends a session. What goes wrong with that changes nothing, as it does in a run.
+    pub async fn close(&self, session: Session<H>) {
+        let _ = self.harness.driver().close(session).await;
+    }
+
+    /// Opens a session and ends it: the lock was free, and is again.
+    pub async fn is_free(&self) -> Result<()> {
+        let session = self.session().await?;
+        self.close(session).await;
+        Ok(())
+    }
+
     /// What the driver says is there, compared with what is desired.
     pub async fn observe(&self) -> Result<Presence> {
         let (mut session, desired) = (self.session().await?, self.desired());
-        self.harness.driver().observe(&mut session, &self.target, Some(&desired)).await
+        let presence = self.harness.driver().observe(&mut session, &self.target, Some(&desired)).await;
+        self.close(session).await;
+        presence
     }
 
     /// What the driver says is there, when nobody says what is desired.
     pub async fn look(&self) -> Result<Presence> {
         let mut session = self.session().await?;
-        self.harness.driver().observe(&mut session, &self.target, None).await
+        let presence = self.harness.driver().observe(&mut session, &self.target, None).await;
+        self.close(session).await;
+        presence
     }
 
     /// A run of `ensure_present`.
     pub async fn present(&self) -> Result<()> {
         let (mut session, desired) = (self.session().await?, self.desired());
-        self.harness.driver().ensure_present(&mut session, &self.target, &desired).await
+        let made = self.harness.driver().ensure_present(&mut session, &self.target, &desired).await;
+        self.close(session).await;
+        made
     }
 
     /// A run of `ensure_absent`.
     pub async fn absent(&self) -> Result<()> {
         let mut session = self.session().await?;
-        self.harness.driver().ensure_absent(&mut session, &self.target).await
+        let dropped = self.harness.driver().ensure_absent(&mut session, &self.target).await;
+        self.close(session).await;
+        dropped
     }
 
     /// A run of `lock_out`.
     pub async fn lock_out(&self) -> Result<()> {
         let mut session = self.session().await?;
-        self.harness.driver().lock_out(&mut session, &self.target).await
+        let locked = self.harness.driver().lock_out(&mut session, &self.target).await;
+        self.close(session).await;
+        locked
     }
 
     /// A run of `dump`.
     pub async fn dump_to(&self, sink: &impl Sink) -> Result<Description> {
         let mut session = self.session().await?;
-        self.harness.driver().dump(&mut session, &self.target, sink).await
+        let dumped = self.harness.driver().dump(&mut session, &self.target, sink).await;
+        self.close(session).await;
+        dumped
     }
 
     /// A whole dump, with a description that was stored meanwhile.
@@ -220,13 +244,17 @@ impl<H: Harness> Case<H> {
     /// A run of `check_load`.
     pub async fn check_load(&self, description: &Description) -> Result<Occupancy> {
         let mut session = self.session().await?;
-        self.harness.driver().check_load(&mut session, &self.target, description).await
+        let found = self.harness.driver().check_load(&mut session, &self.target, description).await;
+        self.close(session).await;
+        found
     }
 
     /// A run of `load`.
     pub async fn load(&self, source: &impl Source) -> Result<()> {
         let mut session = self.session().await?;
-        self.harness.driver().load(&mut session, &self.target, source).await
+        let loaded = self.harness.driver().load(&mut session, &self.target, source).await;
+        self.close(session).await;
+        loaded
     }
 
     /// Makes the database, and loads the dump into it.

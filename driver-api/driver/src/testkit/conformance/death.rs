@@ -33,7 +33,7 @@ async fn at_every_await<H: Harness>(
         let case = kit.case(&format!("n{polls}"));
         before(&case).await?;
         // The lock of what was before is gone: else the work would end at `Busy`.
-        drop(case.session().await?);
+        case.is_free().await?;
         let (failed, run) = (Arc::<Mutex<Option<Failure>>>::default(), work(case.clone()));
         let told = Arc::clone(&failed);
         let killed = move || async move {
@@ -158,8 +158,8 @@ pub async fn a_dead_load_is_dropped_and_made_again<H: Harness>(kit: &Kit<H>) -> 
 /// server has noticed.
 pub async fn the_lock_dies_with_its_run<H: Harness>(kit: &Kit<H>) -> Outcome {
     let work = |case: Case<H>| -> Work { Box::pin(async move { Ok(case.present().await?) }) };
-    let after = async |case: &Case<H>| match case.session().await {
-        Ok(_) => Ok(()),
+    let after = async |case: &Case<H>| match case.is_free().await {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::Busy => Err("the lock outlives its run".into()),
         Err(error) => Err(error.into()),
     };

@@ -30,7 +30,7 @@ pub async fn a_second_session_is_busy_at_once<H: Harness>(kit: &Kit<H>) -> Outco
                 &[ErrorKind::Busy],
             )?;
         }
-        drop(first);
+        case.close(first).await;
         if !is_there {
             case.present().await?;
         }
@@ -40,11 +40,14 @@ pub async fn a_second_session_is_busy_at_once<H: Harness>(kit: &Kit<H>) -> Outco
 
 /// The lock is "on one database": another database is free meanwhile, also if its name begins with the same letters.
 pub async fn another_database_is_not_locked<H: Harness>(kit: &Kit<H>) -> Outcome {
-    let _first = kit.case("a").session().await?;
+    let case = kit.case("a");
+    let first = case.session().await?;
     for other in ["b", "a_a", "a_b", "aa"] {
         let other = kit.case(other);
-        other.connect().await.map(drop)?;
+        let second = other.connect().await?;
+        other.close(second).await;
     }
+    case.close(first).await;
     Ok(())
 }
 
@@ -52,13 +55,13 @@ pub async fn another_database_is_not_locked<H: Harness>(kit: &Kit<H>) -> Outcome
 pub async fn the_lock_ends_with_its_session<H: Harness>(kit: &Kit<H>) -> Outcome {
     let case = kit.case("a");
     for _ in 0..3 {
-        drop(case.session().await?);
+        case.is_free().await?;
     }
     let mut session = case.session().await?;
     case.harness.driver().ensure_present(&mut session, &case.target, &case.desired()).await?;
-    drop(session);
+    case.close(session).await;
     let other = case.clone().with_mark(Mark::new("another-cluster", "another uid"));
-    other.session().await.map(drop).map_err(Into::into)
+    Ok(other.is_free().await?)
 }
 
 /// "When it has returned, the lock MUST be free for the next session": nobody waits for one that was closed.
@@ -69,6 +72,7 @@ pub async fn a_closed_session_leaves_its_lock_at_once<H: Harness>(kit: &Kit<H>) 
         kit.harness.driver().close(session).await?;
         session = case.connect().await?;
     }
+    case.close(session).await;
     Ok(())
 }
 
@@ -95,13 +99,14 @@ pub async fn a_session_without_its_lock_does_nothing<H: Harness>(kit: &Kit<H>) -
             _ => driver.check_load(&mut session, target, dump.description()).await.map(drop),
         };
         ensure(result.is_err(), || format!("{method} goes on without its lock"))?;
-        drop(session);
+        case.close(session).await;
         case.is_unchanged(&format!("{method} without its lock"), &before).await?;
         same("content", &case.content().await?, &content)?;
     }
     let mut session = fresh.session().await?;
     kit.harness.take_lock_away(&fresh.target).await?;
     let loaded = driver.load(&mut session, &fresh.target, &dump).await;
+    fresh.close(session).await;
     ensure(loaded.is_err(), || "load goes on without its lock".to_owned())?;
     same("content after a load without its lock", &fresh.content().await?, &empty)
 }

@@ -65,7 +65,7 @@ pub async fn a_wrong_login_is_authentication_failed<H: Harness>(kit: &Kit<H>) ->
         refused(&format!("{username} with {password:?}"), connected, &[ErrorKind::AuthenticationFailed])?;
     }
     case.server.admin = right;
-    case.session().await.map(drop).map_err(Into::into)
+    Ok(case.is_free().await?)
 }
 
 /// "A method MUST bound its own time (connecting: 10 seconds)": a server that takes the connection and never says a word.
@@ -112,9 +112,9 @@ pub async fn tls_is_as_strict_as_its_mode<H: Harness>(kit: &Kit<H>) -> Outcome {
         }
         return Ok(());
     }
-    case.session().await.map(drop)?;
+    case.is_free().await?;
     case.server.tls = ServerTls::new(TlsMode::Require, None);
-    case.session().await.map(drop)?;
+    case.is_free().await?;
     for mode in [TlsMode::VerifyCa, TlsMode::VerifyFull] {
         case.server.tls = ServerTls::new(mode, others());
         let connected = in_time(kit, "another authority", case.connect()).await?.map(drop);
@@ -144,7 +144,7 @@ async fn cut_at_every_read<H: Harness>(
     loop {
         let case = kit.case(&format!("n{at}"));
         before(&case).await?;
-        drop(case.session().await?);
+        case.is_free().await?;
         let proxy = Proxy::start(&case.server, Cut::AtRead(at)).map_err(|error| error.to_string())?;
         let mut through = case.clone();
         through.server = proxy.server(&case.server);

@@ -102,7 +102,7 @@ pub async fn check_load_changes_nothing<H: Harness>(kit: &Kit<H>) -> Outcome {
         for _ in 0..2 {
             kit.harness.driver().check_load(&mut session, &case.target, dump.description()).await?;
         }
-        drop(session);
+        case.close(session).await;
         case.is_unchanged("check_load", &picture).await?;
         same("content after check_load", &case.content().await?, &content)?;
     }

@@ -134,12 +134,58 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, cut: Cut, counts
             Cut::Always => true,
         };
         let passed = buffer.get(..if is_cut { length / 2 } else { length }).unwrap_or_default();
-        let sent = to.write_all(passed).await;
         if is_cut {
             counts.cuts.fetch_add(1, Ordering::SeqCst);
         }
+        let sent = to.write_all(passed).await;
         if is_cut || sent.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::secret::Secret;
+    use crate::server::{Login, ServerTls, TlsMode};
+
+    use super::*;
+
+    /// What comes back of `12345678` from an echo behind a proxy.
+    async fn echo(cut: Cut) -> (Vec<u8>, Proxy) {
+        let echo = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = echo.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut client = echo.accept().unwrap().0;
+            io::copy(&mut client.try_clone().unwrap(), &mut client)
+        });
+        let admin = Login::new("admin", Secret::new("x"));
+        let server = Server::new("127.0.0.1", port, ServerTls::new(TlsMode::Disable, None), admin);
+        let proxy = Proxy::start(&server, cut).unwrap();
+        let through = proxy.server(&server);
+        let mut stream = TcpStream::connect((through.host.as_str(), through.port)).await.unwrap();
+        stream.write_all(b"12345678").await.unwrap();
+        let mut back = vec![0; 8];
+        // A cut ends it, by an end or by a reset.
+        let length = stream.read(&mut back).await.unwrap_or_default();
+        back.truncate(length);
+        (back, proxy)
+    }
+
+    #[tokio::test]
+    async fn reads_are_counted_and_cut_in_their_middle() {
+        for (cut, expected) in
+            [(Cut::Never, "12345678"), (Cut::AtRead(2), "1234"), (Cut::AtRead(3), "12345678")]
+        {
+            let (back, proxy) = echo(cut).await;
+            assert_eq!(String::from_utf8_lossy(&back), expected, "{cut:?}");
+            assert_eq!((proxy.connections(), proxy.reads()), (1, (2, 16)));
+            assert_eq!(proxy.has_cut(), cut == Cut::AtRead(2));
+        }
+        // Half of the question comes back as half of a half, or not at all.
+        for cut in [Cut::AtRead(1), Cut::Always] {
+            let (back, proxy) = echo(cut).await;
+            assert!(back.len() < 4 && proxy.has_cut(), "{cut:?}: {back:?}");
         }
     }
 }

@@ -41,7 +41,7 @@ async fn life<H: Harness>(kit: &Kit<H>) -> Outcome<Vec<String>> {
         let desired = case.clone().with_password("hunter2late").desired();
         let driver = kit.harness.driver();
         tell(crate::driver::Driver::ensure_present(&driver, &mut session, &case.target, &desired).await);
-        drop(session);
+        case.close(session).await;
         let mut wrong: Case<H> = case.clone();
         wrong.server.admin = Login::new(&wrong.server.admin.username, Secret::new(WRONG));
         tell(wrong.connect().await.map(drop));

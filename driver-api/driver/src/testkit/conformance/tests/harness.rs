@@ -61,6 +61,11 @@ impl<D: InMemory> Memory<D> {
         memory.server.administrate(memory.server().admin);
         memory
     }
+
+    /// Lets a lock outlive a session that was not closed.
+    pub(super) fn lock_by_lease(&self) {
+        self.server.lock_by_lease();
+    }
 }
 
 impl<D: InMemory> Harness for Memory<D> {

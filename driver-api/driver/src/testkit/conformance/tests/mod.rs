@@ -63,6 +63,17 @@ fn each_rule_catches_a_flaw_and_each_flaw_names_rules_that_are_there() {
     assert!(unknown.is_empty(), "flaws name rules that are not there: {unknown:?}");
 }
 
+/// A lease of the engine in memory never runs out, so who leaves a session open is not let in again. A run that is killed
+/// has to.
+#[test]
+fn every_session_of_the_kit_is_closed() {
+    for rule in RULES.iter().filter(|rule| rule.group != "death") {
+        let memory = Memory::<MemoryDriver>::new(None);
+        memory.lock_by_lease();
+        assert_eq!(run(&memory, rule.name).result, Ok(()), "{}", rule.name);
+    }
+}
+
 #[test]
 fn what_cannot_be_shown_is_said() {
     let plain = run(&Memory::<MemoryDriver>::new(None), "a_closed_port_is_unreachable");
