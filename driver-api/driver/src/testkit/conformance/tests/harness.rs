@@ -52,12 +52,16 @@ impl<D> Clone for Memory<D> {
 
 impl<D: InMemory> Memory<D> {
     pub(super) fn new(flaw: Option<Flaw>) -> Self {
-        let memory = Self {
-            server: MemoryServer::default(),
-            port: if D::HAS_ADDRESS { wire::serve() } else { 1 },
-            flaw,
-            driver: PhantomData,
-        };
+        Self::at(if D::HAS_ADDRESS { wire::serve() } else { wire::NOWHERE }, flaw)
+    }
+
+    /// One that is interrupted at the same places each time, because it has no connection.
+    pub(super) fn without_connection(flaw: Option<Flaw>) -> Self {
+        Self::at(wire::NOWHERE, flaw)
+    }
+
+    fn at(port: u16, flaw: Option<Flaw>) -> Self {
+        let memory = Self { server: MemoryServer::default(), port, flaw, driver: PhantomData };
         memory.server.administrate(memory.server().admin);
         memory
     }
@@ -95,7 +99,9 @@ impl<D: InMemory> Harness for Memory<D> {
 
     fn cannot(&self, ability: Ability) -> Option<String> {
         match ability {
-            Ability::Tcp if !D::HAS_ADDRESS => Some("it lives in memory, and has no address".to_owned()),
+            Ability::Tcp if self.port == wire::NOWHERE => {
+                Some("it lives in memory, and has no address".to_owned())
+            }
             Ability::Tls => Some("it speaks no TLS".to_owned()),
             Ability::Tcp | Ability::Hide | Ability::ServerLog => None,
         }
