@@ -59,18 +59,19 @@ pub(crate) fn leftovers<'a>(state: &'a ServerState, layout: &Layout, about: Abou
 async fn revoke_leftovers(session: &mut Session, state: &ServerState, layout: &Layout) -> Result<()> {
     let doing = format!("cannot revoke the rights on database {}", layout.database);
     for grant in leftovers(state, layout, session.about) {
-        let Grant { name, host, pattern, table, .. } = grant;
-        let statements = match table {
-            Some(table) => sql::revoke_table(&layout.database, table, name, host),
-            None => sql::revoke_database(pattern, name, host),
+        let Grant { name, host, pattern, table, privileges, .. } = grant;
+        if privileges.is_empty() {
+            continue;
+        }
+        let statement = match table {
+            Some(table) => sql::revoke_table(privileges, &layout.database, table, name, host),
+            None => sql::revoke_database(privileges, pattern, name, host),
         };
-        for statement in &statements {
-            session.check_lock().await?;
-            match session.connection.attempt(statement).await {
-                Ok(()) => {}
-                Err(error) if code_of(&error).is_some_and(|code| code::NO_GRANT.contains(&code)) => {}
-                Err(error) => return Err(session.connection.fault(error, &doing, Carries::Ours)),
-            }
+        session.check_lock().await?;
+        match session.connection.attempt(&statement).await {
+            Ok(()) => {}
+            Err(error) if code_of(&error).is_some_and(|code| code::NO_GRANT.contains(&code)) => {}
+            Err(error) => return Err(session.connection.fault(error, &doing, Carries::Ours)),
         }
     }
     Ok(())
@@ -95,8 +96,7 @@ async fn drop_account(session: &mut Session, layout: &Layout, name: &str) -> Res
     let definer = format!("{name}@%");
     let binds = (&definer, &definer, &definer, &definer);
     let rows = session.connection.rows(DEFINED, binds, &doing).await?;
-    let objects =
-        rows.iter().map(|row| session.connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
+    let objects = rows.iter().map(|row| session.connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if !objects.is_empty() {
         return Err(DriverError::new(
             ErrorKind::InUse,

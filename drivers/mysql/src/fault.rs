@@ -94,8 +94,8 @@ pub(crate) mod code {
     pub(crate) const KILL_DENIED: [u16; 2] = [1095, 1227];
     /// An account is the definer of something.
     pub(crate) const IS_DEFINER: u16 = 4006;
-    /// The password is expired.
-    pub(crate) const PASSWORD_EXPIRED: u16 = 1862;
+    /// The password is expired: at the login, and at the first statement.
+    pub(crate) const PASSWORD_EXPIRED: [u16; 2] = [1862, 1820];
     /// No such grant.
     pub(crate) const NO_GRANT: [u16; 2] = [1141, 1147];
 }
@@ -110,11 +110,7 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
         ErrorKind::AuthenticationFailed,
         "correct the user name and password in spec.credentials, and the hosts that the server lets this account in from",
     ),
-    (
-        &[3118, 4151],
-        ErrorKind::AuthenticationFailed,
-        "unlock that account (ALTER USER … ACCOUNT UNLOCK)",
-    ),
+    (&[3118, 4151], ErrorKind::AuthenticationFailed, "unlock that account (ALTER USER … ACCOUNT UNLOCK)"),
     (
         &[1130],
         ErrorKind::AuthenticationFailed,
@@ -125,7 +121,11 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
         ErrorKind::TlsRefused,
         "the server takes TLS alone: set connect.tls.mode to verify-full, verify-ca or require",
     ),
-    (&[1251, 1524, 2059], ErrorKind::Unsupported, "give the account an authentication plugin that the driver speaks"),
+    (
+        &[1251, 1524, 2059],
+        ErrorKind::Unsupported,
+        "give the account an authentication plugin that the driver speaks",
+    ),
     (
         &[code::DATABASE_DENIED, 1142, 1143, 1227, 1370, 1410, 1211, 1132, 3879, 1095, 1698],
         ErrorKind::InsufficientPrivilege,
@@ -142,9 +142,21 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
         ErrorKind::Unreachable,
         "have the server forget the errors of this host (FLUSH HOSTS, mysqladmin flush-hosts), and raise max_connect_errors",
     ),
-    (&[1053, 1927, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 3169, 1317], ErrorKind::Unreachable, "look at the server, at who ended the session, and at the network"),
-    (&[1290, 1836, 1792], ErrorKind::Unreachable, "give the address of the primary, which is not read-only, or look at that option of the server"),
-    (&[code::LOCK_WAIT_TIMEOUT, 1213, 3572], ErrorKind::InUse, "end the session or the XA transaction that holds the lock (SHOW PROCESSLIST, XA RECOVER)"),
+    (
+        &[1053, 1927, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 3169, 1317],
+        ErrorKind::Unreachable,
+        "look at the server, at who ended the session, and at the network",
+    ),
+    (
+        &[1290, 1836, 1792],
+        ErrorKind::Unreachable,
+        "give the address of the primary, which is not read-only, or look at that option of the server",
+    ),
+    (
+        &[code::LOCK_WAIT_TIMEOUT, 1213, 3572],
+        ErrorKind::InUse,
+        "end the session or the XA transaction that holds the lock (SHOW PROCESSLIST, XA RECOVER)",
+    ),
     (&[3024, 1969, 1028], ErrorKind::InUse, "it took too long: end what it waits for"),
     (&[3730, 1451, 1217], ErrorKind::InUse, "drop the foreign key in the other database first"),
     (&[code::IS_DEFINER], ErrorKind::InUse, "give the object another definer, or drop it"),
@@ -155,7 +167,11 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
     ),
     (&[1235, 1286, 3755], ErrorKind::Unsupported, "ask for what this server has"),
     (&[1115, 1273, 1253, 1102], ErrorKind::Invalid, "correct spec.parameters"),
-    (&[1819, 1372], ErrorKind::Unsupported, "let the administrator's login set a password by its hash (strict_password_validation and the like)"),
+    (
+        &[1819, 1372],
+        ErrorKind::Unsupported,
+        "let the administrator's login set a password by its hash (strict_password_validation and the like)",
+    ),
     (&[1021, 1037, 1038, 1041, 1114], ErrorKind::Internal, "free disk space or memory on the server"),
 ];
 
@@ -166,9 +182,7 @@ pub(crate) fn fault(error: Error, place: &Place, doing: &str, carries: Carries) 
         Error::Server(server) => return refused(server, place, doing, carries),
         Error::Io(IoError::Io(cause)) => explained(Obstacle::of(cause)),
         Error::Io(IoError::Tls(cause)) => match cause {
-            mysql_async::TlsError::Tls(cause) => {
-                explained(Obstacle::of(&io::Error::other(cause.clone())))
-            }
+            mysql_async::TlsError::Tls(cause) => explained(Obstacle::of(&io::Error::other(cause.clone()))),
             mysql_async::TlsError::InvalidDnsName(_) => (
                 ErrorKind::Invalid,
                 "connect.host is no name that a certificate could be for".to_owned(),

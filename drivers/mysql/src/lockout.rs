@@ -62,10 +62,10 @@ pub(crate) async fn shut(session: &mut Session, state: &ServerState, layout: &La
 }
 
 // The server's own threads have users of their own, and the event scheduler's workers that of the event.
-const SESSIONS: &str = "SELECT ID, USER, \
-    (USER IN (?, ?) OR (DB = ? AND USER NOT IN ('system user', 'event_scheduler', 'unauthenticated user'))) \
-    FROM information_schema.PROCESSLIST \
+const SESSIONS: &str = "SELECT ID, USER, DB FROM information_schema.PROCESSLIST \
     WHERE ID <> CONNECTION_ID() AND (USER IN (?, ?, 'unauthenticated user') OR DB = ?)";
+const SERVERS_OWN: [&str; 3] = ["system user", "event_scheduler", BEGINNING];
+const BEGINNING: &str = "unauthenticated user";
 
 /// Ends the accounts' sessions, and all others in the database if it is ours, and waits until none is left. A session that was about to
 /// log in when the accounts were locked may have been let in: it is waited for as well.
@@ -77,16 +77,18 @@ pub(crate) async fn end_sessions_of(session: &mut Session, layout: &Layout, is_o
     let (begin, mut entering) = (Instant::now(), None);
     loop {
         session.check_lock().await?;
-        let binds = (active, standby, database, active, standby, database);
+        let binds = (active, standby, database);
         let rows = session.connection.rows(SESSIONS, binds, &doing).await?;
         let mut left = Vec::new();
         let mut unknown = Vec::new();
         for row in &rows {
             let id: u64 = session.connection.cell(row, 0)?;
             let user: String = session.connection.cell(row, 1)?;
-            if session.connection.cell::<Option<i64>>(row, 2)? == Some(1) {
+            // The list does not tell upper from lower case, and we do.
+            let is_inside = session.connection.cell::<Option<String>>(row, 2)?.as_deref() == Some(database);
+            if user == *active || user == *standby || (is_inside && !SERVERS_OWN.contains(&user.as_str())) {
                 left.push((id, user));
-            } else if user == "unauthenticated user" {
+            } else if user == BEGINNING {
                 unknown.push(id);
             }
         }
@@ -157,7 +159,7 @@ fn refuse_other_writers(session: &Session, state: &ServerState, layout: &Layout)
 const WITHOUT_SESSION: &str =
     "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = 0";
 const TABLES: &str = "SELECT TABLE_NAME FROM information_schema.TABLES \
-    WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'";
+    WHERE TABLE_SCHEMA = ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')";
 
 /// Names XA transactions that wait for their end and have written here: they commit without a session.
 ///
@@ -210,7 +212,10 @@ async fn lock_all(session: &mut Session, lock: &Sql) -> mysql_async::Result<()> 
 async fn xa_names(session: &mut Session) -> String {
     let connection = &mut session.connection;
     let rows = connection.try_rows("XA RECOVER", ()).await.unwrap_or_default();
-    let names: Vec<String> =
-        rows.iter().filter_map(|row| connection.cell::<String>(row, 3).ok()).map(|xid| format!("{xid:?}")).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .filter_map(|row| connection.cell::<String>(row, 3).ok())
+        .map(|xid| format!("{xid:?}"))
+        .collect();
     if names.is_empty() { String::new() } else { format!(" (one of {})", names.join(", ")) }
 }

@@ -20,12 +20,11 @@ struct Granted {
 /// Reads a line of `SHOW GRANTS`. What is about a table, a role or a proxy is no concern of ours.
 fn parse(line: &str) -> Option<Granted> {
     let (privileges, rest) = line.strip_prefix("GRANT ")?.split_once(" ON ")?;
-    let (on, rest) = match rest.strip_prefix("*.* TO ") {
-        Some(rest) => (None, rest),
-        None => {
-            let (name, rest) = unquoted(rest)?;
-            (Some(name), rest.strip_prefix(".* TO ")?)
-        }
+    let (on, rest) = if let Some(rest) = rest.strip_prefix("*.* TO ") {
+        (None, rest)
+    } else {
+        let (name, rest) = unquoted(rest)?;
+        (Some(name), rest.strip_prefix(".* TO ")?)
     };
     let privileges = privileges.split(',').map(|privilege| privilege.trim().to_uppercase()).collect();
     Some(Granted { on, privileges, option: rest.contains("WITH GRANT OPTION") })
@@ -68,7 +67,11 @@ struct Needed<'a> {
 fn needed(layout: &Layout, flavor: Flavor) -> [Needed<'_>; 4] {
     let tenants = READS.into_iter().chain(WRITES).collect();
     [
-        Needed { on: None, privileges: vec!["CREATE USER", "PROCESS", flavor.kill_privilege()], option: false },
+        Needed {
+            on: None,
+            privileges: vec!["CREATE USER", "PROCESS", flavor.kill_privilege()],
+            option: false,
+        },
         Needed { on: Some("mysql"), privileges: vec!["SELECT"], option: false },
         Needed {
             on: Some(REGISTRY),
@@ -102,8 +105,7 @@ fn lacking(granted: &[Granted], needed: &[Needed<'_>], wildcards: bool, admin: &
             };
             level.iter().any(|granted| granted.privileges.iter().any(may))
         };
-        let mut missing: Vec<&str> =
-            privileges.iter().copied().filter(|privilege| !has(privilege)).collect();
+        let mut missing: Vec<&str> = privileges.iter().copied().filter(|privilege| !has(privilege)).collect();
         let lacks_option = *option && !level.iter().any(|granted| granted.option);
         if missing.is_empty() && !lacks_option {
             continue;
@@ -111,10 +113,8 @@ fn lacking(granted: &[Granted], needed: &[Needed<'_>], wildcards: bool, admin: &
         if missing.is_empty() {
             missing.push("USAGE");
         }
-        let on = on.map_or_else(
-            || "*.*".to_owned(),
-            |name| format!("{}.*", Ident::new(&pattern(name, wildcards))),
-        );
+        let on = on
+            .map_or_else(|| "*.*".to_owned(), |name| format!("{}.*", Ident::new(&pattern(name, wildcards))));
         let suffix = if *option { " WITH GRANT OPTION" } else { "" };
         statements.push(format!("GRANT {} ON {on} TO {admin}{suffix}", missing.join(", ")));
     }
@@ -178,18 +178,24 @@ mod tests {
 
     #[test]
     fn lines_are_read_whatever_the_name() {
-        let granted = parse("GRANT SELECT, CREATE USER ON `a``.* TO \\_b`.* TO `u`@`%` WITH GRANT OPTION").unwrap();
+        let granted =
+            parse("GRANT SELECT, CREATE USER ON `a``.* TO \\_b`.* TO `u`@`%` WITH GRANT OPTION").unwrap();
         assert_eq!(granted.on.as_deref(), Some("a`.* TO \\_b"));
         assert_eq!(granted.privileges, ["SELECT", "CREATE USER"]);
         assert!(granted.option);
-        for other in ["GRANT `role`@`%` TO `u`@`%`", "GRANT SELECT ON `a`.`t` TO `u`@`%`", "REVOKE X ON *.* FROM y"] {
+        for other in
+            ["GRANT `role`@`%` TO `u`@`%`", "GRANT SELECT ON `a`.`t` TO `u`@`%`", "REVOKE X ON *.* FROM y"]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }
 
     #[test]
     fn what_is_missing_is_named_with_its_statement() {
-        assert_eq!(missing(&["GRANT ALL PRIVILEGES ON *.* TO `u`@`%` WITH GRANT OPTION"], true), Vec::<String>::new());
+        assert_eq!(
+            missing(&["GRANT ALL PRIVILEGES ON *.* TO `u`@`%` WITH GRANT OPTION"], true),
+            Vec::<String>::new()
+        );
         let all = missing(&[], true);
         assert_eq!(all.len(), 4, "{all:?}");
         assert_eq!(all[0], "GRANT CREATE USER, PROCESS, CONNECTION_ADMIN ON *.* TO `admin`@`%`");

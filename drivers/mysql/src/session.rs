@@ -51,10 +51,8 @@ impl Session {
     /// to another one.
     pub(crate) async fn check_lock(&mut self) -> Result<()> {
         let doing = "the lock on the database is lost";
-        let rows = self
-            .connection
-            .rows("SELECT IS_USED_LOCK(?) <=> CONNECTION_ID()", (&self.lock,), doing)
-            .await?;
+        let rows =
+            self.connection.rows("SELECT IS_USED_LOCK(?) <=> CONNECTION_ID()", (&self.lock,), doing).await?;
         let is_held = rows.first().map(|row| self.connection.cell::<i64>(row, 0)).transpose()?;
         if is_held == Some(1) {
             return Ok(());
@@ -85,9 +83,8 @@ async fn look_at(connection: &mut Connection, layout: &Layout) -> Result<About> 
     for row in &rows {
         variables.push((connection.cell::<String>(row, 0)?, connection.cell::<String>(row, 1)?));
     }
-    let value = |name: &str| {
-        variables.iter().find(|(is, _)| is == name).map_or("", |(_, value)| value.as_str())
-    };
+    let value =
+        |name: &str| variables.iter().find(|(is, _)| is == name).map_or("", |(_, value)| value.as_str());
     let is_on = |name: &str| !matches!(value(name), "" | "OFF" | "0");
     let engine = Engine::of(value("version"), connection.place())?;
     if is_on("read_only") || is_on("super_read_only") {

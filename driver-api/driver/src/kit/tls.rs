@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn authorities_are_those_that_the_mode_checks() {
-        let given = |mode| authorities(&ServerTls::new(mode, Some(OTHER_AUTHORITY.to_owned()))).unwrap().len();
+        let given =
+            |mode| authorities(&ServerTls::new(mode, Some(OTHER_AUTHORITY.to_owned()))).unwrap().len();
         assert_eq!(given(TlsMode::Require), 0);
         assert_eq!(given(TlsMode::VerifyCa), 1);
         assert_eq!(given(TlsMode::VerifyFull), 1);

@@ -161,8 +161,7 @@ impl ServerState {
     /// run died near it, and the database holds nothing and nobody else may use it. Else an administrator may have
     /// created it meanwhile, and it would be dropped as ours.
     pub(crate) fn our_database(&self, layout: &Layout) -> Option<&DatabaseState> {
-        let entry =
-            self.entry(Kind::Database, &layout.database).filter(|entry| entry.mark == layout.mark)?;
+        let entry = self.entry(Kind::Database, &layout.database).filter(|entry| entry.mark == layout.mark)?;
         self.database.as_ref().filter(|database| {
             entry.confirmed || (database.is_empty && self.grants.iter().all(|grant| !grant.is_others(layout)))
         })

@@ -31,6 +31,17 @@ macro_rules! rules {
     )*};
 }
 
+/// The same for rules that change the server as a whole: no other runs meanwhile.
+macro_rules! rules_alone {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($context:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        #[test]
+        fn $name() {
+            crate::harness::for_each_server_alone(stringify!($name), |$context| Box::pin(async move $body));
+        }
+    )*};
+}
+
 /// Asks until it is so. A function could not be told that what it awaits may go to another thread.
 macro_rules! until {
     ($what:literal, $is_so:expr) => {{
@@ -51,4 +62,5 @@ mod foreign;
 mod lockout;
 mod parameters;
 mod present;
+mod settings;
 mod tenant;
