@@ -30,9 +30,8 @@ pub(crate) async fn prove(
     parameters: &Parameters,
     login: &Login,
 ) -> Result<Proof> {
-    let refusal = match dialer.log_in(login, Some(&layout.database)).await {
-        Ok(_) => return Ok(Proof::LogsIn),
-        Err(refusal) => refusal,
+    let Err(refusal) = dialer.log_in(login, Some(&layout.database)).await else {
+        return Ok(Proof::LogsIn);
     };
     let refused =
         |what: &str, password| Ok(Proof::Refused { what: format!("{} {what}", login.username), password });

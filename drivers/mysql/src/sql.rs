@@ -19,7 +19,7 @@ impl Sql {
     }
 }
 
-/// A name as a statement takes it: `` `we``ird` ``.
+/// A name as a statement takes it: in backticks, and one that is in it twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ident(String);
 

@@ -61,10 +61,8 @@ pub(crate) async fn read(connection: &mut Connection, layout: &Layout, about: Ab
                 "user" => grant.name = connection.cell(row, at)?,
                 "host" => grant.host = connection.cell(row, at)?,
                 "db" => grant.pattern = connection.cell(row, at)?,
-                privilege if privilege.ends_with("_priv") => {
-                    if connection.cell::<String>(row, at)? == "Y" {
-                        grant.privileges.push(sql::privilege(privilege));
-                    }
+                privilege if privilege.ends_with("_priv") && connection.cell::<String>(row, at)? == "Y" => {
+                    grant.privileges.push(sql::privilege(privilege));
                 }
                 _ => {}
             }

@@ -16,7 +16,7 @@ use mysql_async::{Conn, OptsBuilder, Row, Value};
 const VARIABLE: &str = "DB_OPERATOR_TEST_MYSQL";
 
 /// How long a condition may take to come about.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The password of every tenant in here.
 pub(crate) const PASSWORD: &str = "it's \"correct\" horse\\battery";
