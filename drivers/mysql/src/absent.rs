@@ -27,6 +27,8 @@ pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()>
         lockout::end_sessions_of(session, layout, is_ours).await?;
     }
     if is_ours {
+        // MariaDB does not always wait for one, and drops what it has written to.
+        lockout::refuse_xa_transactions(session, layout).await?;
         let doing = format!("cannot drop database {}", layout.database);
         session.effect(&sql::drop_database(&layout.database), &doing, Carries::Ours).await?;
     }

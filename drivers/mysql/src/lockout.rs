@@ -155,23 +155,16 @@ fn refuse_other_writers(session: &Session, state: &ServerState, layout: &Layout)
     ))
 }
 
-// A prepared XA transaction outlives its session, and has none.
-const WITHOUT_SESSION: &str =
-    "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = 0";
 const TABLES: &str = "SELECT TABLE_NAME FROM information_schema.TABLES \
     WHERE TABLE_SCHEMA = ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')";
 
 /// Names XA transactions that wait for their end and have written here: they commit without a session.
 ///
-/// The server does not say what they have written to. It says whether a lock on all tables comes about.
-async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Result<()> {
+/// They outlive their session, and the server does not say what they have written to: `INNODB_TRX` may be older than the
+/// end of the session. It says whether a lock on all tables comes about.
+pub(crate) async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Result<()> {
     let doing = doing(layout);
     let connection = &mut session.connection;
-    let rows = connection.rows(WITHOUT_SESSION, (), &doing).await?;
-    let count = rows.first().map(|row| connection.cell::<i64>(row, 0)).transpose()?;
-    if count.unwrap_or_default() == 0 {
-        return Ok(());
-    }
     let rows = connection.rows(TABLES, (&layout.database,), &doing).await?;
     let tables = rows.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if tables.is_empty() {
@@ -185,7 +178,7 @@ async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Resul
             Err(DriverError::new(
                 ErrorKind::InUse,
                 format!(
-                    "{doing} at {}: a prepared XA transaction has written to it{waiting}: XA COMMIT or XA ROLLBACK it, and this goes on",
+                    "{doing} at {}: a prepared XA transaction{waiting} or an administrator's has written to it: end it (XA COMMIT, XA ROLLBACK), and this goes on",
                     session.connection.place()
                 ),
             ))
