@@ -36,6 +36,7 @@ fn the_operator_links_no_database_client_and_no_object_store() {
         "mysql_async",
         "rust-s3",
         "aws-sdk-secretsmanager",
+        "db-operator-driver-mysql",
         "db-operator-driver-postgresql",
         // What writes the objects that the operator watches.
         "db-operator-runtime",
@@ -52,6 +53,8 @@ fn what_releases_links_no_database_client_and_no_controller() {
 
 #[test]
 fn a_driver_links_no_controller() {
-    assert_without("db-operator-driver-postgresql", &["kube-runtime", "db-operator"]);
-    assert_without("db-operator-driver-postgresql", &OTHER_TLS);
+    for driver in ["db-operator-driver-mysql", "db-operator-driver-postgresql"] {
+        assert_without(driver, &["kube-runtime", "db-operator"]);
+        assert_without(driver, &OTHER_TLS);
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) async fn ensure(session: &mut Session, layout: &Layout) -> Result<()>
         lockout::end_sessions_of(session, layout, is_ours).await?;
     }
     if is_ours {
+        // MariaDB does not always wait for one, and drops what it has written to.
+        lockout::refuse_xa_transactions(session, layout).await?;
         let doing = format!("cannot drop database {}", layout.database);
         session.effect(&sql::drop_database(&layout.database), &doing, Carries::Ours).await?;
     }
@@ -59,18 +61,19 @@ pub(crate) fn leftovers<'a>(state: &'a ServerState, layout: &Layout, about: Abou
 async fn revoke_leftovers(session: &mut Session, state: &ServerState, layout: &Layout) -> Result<()> {
     let doing = format!("cannot revoke the rights on database {}", layout.database);
     for grant in leftovers(state, layout, session.about) {
-        let Grant { name, host, pattern, table, .. } = grant;
-        let statements = match table {
-            Some(table) => sql::revoke_table(&layout.database, table, name, host),
-            None => sql::revoke_database(pattern, name, host),
+        let Grant { name, host, pattern, table, privileges, .. } = grant;
+        if privileges.is_empty() {
+            continue;
+        }
+        let statement = match table {
+            Some(table) => sql::revoke_table(privileges, &layout.database, table, name, host),
+            None => sql::revoke_database(privileges, pattern, name, host),
         };
-        for statement in &statements {
-            session.check_lock().await?;
-            match session.connection.attempt(statement).await {
-                Ok(()) => {}
-                Err(error) if code_of(&error).is_some_and(|code| code::NO_GRANT.contains(&code)) => {}
-                Err(error) => return Err(session.connection.fault(error, &doing, Carries::Ours)),
-            }
+        session.check_lock().await?;
+        match session.connection.attempt(&statement).await {
+            Ok(()) => {}
+            Err(error) if code_of(&error).is_some_and(|code| code::NO_GRANT.contains(&code)) => {}
+            Err(error) => return Err(session.connection.fault(error, &doing, Carries::Ours)),
         }
     }
     Ok(())

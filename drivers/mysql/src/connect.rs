@@ -1,5 +1,6 @@
 //! Connections to one server: how they are opened, and what is asked over them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use driver_api::kit::reach::{self, Addresses};
@@ -63,7 +64,7 @@ impl Dialer {
 
     async fn dial(&self, login: &Login, database: Option<&str>) -> std::result::Result<Conn, Refusal> {
         let Server { host, port, .. } = &self.server;
-        let addresses: Vec<_> = self.addresses.get().await?.iter().map(|address| address.ip()).collect();
+        let addresses: Vec<_> = self.addresses.get().await?.iter().map(SocketAddr::ip).collect();
         let opts = OptsBuilder::default()
             .ip_or_hostname(host)
             .tcp_port(*port)
@@ -142,7 +143,7 @@ impl Connection {
     ) -> mysql_async::Result<Vec<Row>> {
         match binds.into() {
             Params::Empty => self.conn.query(query).await,
-            binds => self.conn.exec(query, binds).await,
+            binds @ (Params::Named(_) | Params::Positional(_)) => self.conn.exec(query, binds).await,
         }
     }
 

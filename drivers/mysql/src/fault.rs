@@ -94,8 +94,8 @@ pub(crate) mod code {
     pub(crate) const KILL_DENIED: [u16; 2] = [1095, 1227];
     /// An account is the definer of something.
     pub(crate) const IS_DEFINER: u16 = 4006;
-    /// The password is expired.
-    pub(crate) const PASSWORD_EXPIRED: u16 = 1862;
+    /// The password is expired: at the login, and at the first statement.
+    pub(crate) const PASSWORD_EXPIRED: [u16; 2] = [1862, 1820];
     /// No such grant.
     pub(crate) const NO_GRANT: [u16; 2] = [1141, 1147];
 }

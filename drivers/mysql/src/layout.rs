@@ -65,8 +65,8 @@ impl Layout {
             "it is too long for MySQL"
         } else if RESERVED.contains(&name.to_lowercase().as_str()) || name.starts_with("#mysql50#") {
             "it is reserved"
-        } else if name.ends_with(' ') || name.chars().any(|c| u32::from(c) > 0xffff) {
-            "MySQL's names end with no space and hold no character above U+FFFF"
+        } else if name.ends_with(char::is_whitespace) || name.chars().any(|c| u32::from(c) > 0xffff) {
+            "MySQL's names end with no white space and hold no character above U+FFFF"
         } else {
             return Ok(());
         };

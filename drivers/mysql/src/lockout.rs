@@ -62,10 +62,10 @@ pub(crate) async fn shut(session: &mut Session, state: &ServerState, layout: &La
 }
 
 // The server's own threads have users of their own, and the event scheduler's workers that of the event.
-const SESSIONS: &str = "SELECT ID, USER, \
-    (USER IN (?, ?) OR (DB = ? AND USER NOT IN ('system user', 'event_scheduler', 'unauthenticated user'))) \
-    FROM information_schema.PROCESSLIST \
+const SESSIONS: &str = "SELECT ID, USER, DB FROM information_schema.PROCESSLIST \
     WHERE ID <> CONNECTION_ID() AND (USER IN (?, ?, 'unauthenticated user') OR DB = ?)";
+const SERVERS_OWN: [&str; 3] = ["system user", "event_scheduler", BEGINNING];
+const BEGINNING: &str = "unauthenticated user";
 
 /// Ends the accounts' sessions, and all others in the database if it is ours, and waits until none is left. A session that was about to
 /// log in when the accounts were locked may have been let in: it is waited for as well.
@@ -77,16 +77,18 @@ pub(crate) async fn end_sessions_of(session: &mut Session, layout: &Layout, is_o
     let (begin, mut entering) = (Instant::now(), None);
     loop {
         session.check_lock().await?;
-        let binds = (active, standby, database, active, standby, database);
+        let binds = (active, standby, database);
         let rows = session.connection.rows(SESSIONS, binds, &doing).await?;
         let mut left = Vec::new();
         let mut unknown = Vec::new();
         for row in &rows {
             let id: u64 = session.connection.cell(row, 0)?;
             let user: String = session.connection.cell(row, 1)?;
-            if session.connection.cell::<Option<i64>>(row, 2)? == Some(1) {
+            // The list does not tell upper from lower case, and we do.
+            let is_inside = session.connection.cell::<Option<String>>(row, 2)?.as_deref() == Some(database);
+            if user == *active || user == *standby || (is_inside && !SERVERS_OWN.contains(&user.as_str())) {
                 left.push((id, user));
-            } else if user == "unauthenticated user" {
+            } else if user == BEGINNING {
                 unknown.push(id);
             }
         }
@@ -153,23 +155,16 @@ fn refuse_other_writers(session: &Session, state: &ServerState, layout: &Layout)
     ))
 }
 
-// A prepared XA transaction outlives its session, and has none.
-const WITHOUT_SESSION: &str =
-    "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = 0";
 const TABLES: &str = "SELECT TABLE_NAME FROM information_schema.TABLES \
-    WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'";
+    WHERE TABLE_SCHEMA = ? AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')";
 
 /// Names XA transactions that wait for their end and have written here: they commit without a session.
 ///
-/// The server does not say what they have written to. It says whether a lock on all tables comes about.
-async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Result<()> {
+/// They outlive their session, and the server does not say what they have written to: `INNODB_TRX` may be older than the
+/// end of the session. It says whether a lock on all tables comes about.
+pub(crate) async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Result<()> {
     let doing = doing(layout);
     let connection = &mut session.connection;
-    let rows = connection.rows(WITHOUT_SESSION, (), &doing).await?;
-    let count = rows.first().map(|row| connection.cell::<i64>(row, 0)).transpose()?;
-    if count.unwrap_or_default() == 0 {
-        return Ok(());
-    }
     let rows = connection.rows(TABLES, (&layout.database,), &doing).await?;
     let tables = rows.iter().map(|row| connection.cell(row, 0)).collect::<Result<Vec<String>>>()?;
     if tables.is_empty() {
@@ -183,7 +178,7 @@ async fn refuse_xa_transactions(session: &mut Session, layout: &Layout) -> Resul
             Err(DriverError::new(
                 ErrorKind::InUse,
                 format!(
-                    "{doing} at {}: a prepared XA transaction has written to it{waiting}: XA COMMIT or XA ROLLBACK it, and this goes on",
+                    "{doing} at {}: a prepared XA transaction{waiting} or an administrator's has written to it: end it (XA COMMIT, XA ROLLBACK), and this goes on",
                     session.connection.place()
                 ),
             ))

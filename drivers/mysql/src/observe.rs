@@ -68,6 +68,10 @@ async fn differences(
     }
     let changes = plan::accounts(state, layout, session.about, parameters);
     differences.extend(changes.into_iter().map(|change| change.text));
+    // It may log in with it all the same, and do nothing.
+    if state.our_account(&layout.active, layout).is_some_and(|account| account.is_expired) {
+        differences.push(format!("account {} has a password that is expired", layout.active));
+    }
     let may_log_in = state.our_account(&layout.active, layout).is_some_and(|account| !account.is_locked);
     if !may_log_in || state.our_database(layout).is_none() {
         return Ok(differences);

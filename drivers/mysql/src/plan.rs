@@ -40,9 +40,17 @@ pub(crate) fn accounts(
         let pattern = sql::pattern(&layout.database, about.wildcards);
         let grant = |privileges: &[&'static str]| sql::grant(privileges, &pattern, name);
         let all: Vec<_> = READS.into_iter().chain(WRITES).collect();
+        // What was meant for one name is for many where wildcards are, such as after `partial_revokes` was turned off.
+        for other in other_grants(state, layout, about, name) {
+            change(
+                true,
+                format!("has rights on {:?}, which is not its database alone", other.pattern),
+                vec![sql::revoke_database(&other.privileges, &other.pattern, name, "%")],
+            );
+        }
         // What it has beside a database's own rights is a way out of its database.
         let may_grant = own_grant(state, layout, about, name)
-            .is_some_and(|grant| grant.columns.iter().any(|column| column == "Grant_priv"));
+            .is_some_and(|grant| grant.privileges.iter().any(|held| held == "GRANT OPTION"));
         if account.has_global_rights || may_grant {
             change(
                 true,
@@ -72,13 +80,24 @@ fn own_grant<'a>(state: &'a ServerState, layout: &Layout, about: About, name: &s
     })
 }
 
+/// The rights of one of our accounts on this database and others, under another name than the one that we give.
+fn other_grants<'a>(
+    state: &'a ServerState,
+    layout: &Layout,
+    about: About,
+    name: &str,
+) -> impl Iterator<Item = &'a Grant> {
+    let (pattern, name) = (sql::pattern(&layout.database, about.wildcards), name.to_owned());
+    state.grants.iter().filter(move |grant| {
+        grant.table.is_none() && grant.name == name && grant.host == "%" && grant.pattern != pattern
+    })
+}
+
 /// What an account may not do with its database, and should.
 fn missing_rights(state: &ServerState, layout: &Layout, about: About, name: &str) -> Vec<&'static str> {
     let grant = own_grant(state, layout, about, name);
-    let has = |privilege: &str| {
-        let column = sql::column(privilege);
-        grant.is_some_and(|grant| grant.columns.iter().any(|held| held == column))
-    };
+    let has =
+        |privilege: &str| grant.is_some_and(|grant| grant.privileges.iter().any(|held| held == privilege));
     READS.into_iter().chain(WRITES).filter(|privilege| !has(privilege)).collect()
 }
 
@@ -114,13 +133,12 @@ mod tests {
                 is_locked: name == layout.standby,
                 ..AccountState::default()
             };
-            let columns =
-                READS.iter().chain(&WRITES).map(|privilege| sql::column(privilege).to_owned()).collect();
+            let privileges = READS.iter().chain(&WRITES).map(|&privilege| privilege.to_owned()).collect();
             let mut grant = Grant {
                 name: name.to_owned(),
                 host: "%".to_owned(),
                 pattern: pattern.to_owned(),
-                columns,
+                privileges,
                 ..Grant::default()
             };
             edit(&mut account, &mut grant);
@@ -148,7 +166,12 @@ mod tests {
     #[test]
     fn rights_under_a_pattern_are_not_those_of_the_database() {
         let found = texts("or_ders", |_, _| ());
-        assert!(found.iter().all(|text| text.contains("lacks SELECT")) && found.len() == 2, "{found:?}");
+        let count = |what: &str| found.iter().filter(|text| text.contains(what)).count();
+        assert_eq!(
+            (count("lacks SELECT"), count("not its database alone"), found.len()),
+            (2, 2, 4),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -156,9 +179,9 @@ mod tests {
         let pattern = "or\\_ders";
         let found = texts(pattern, |account, _| account.is_locked = !account.is_locked);
         assert_eq!(found, ["account or_ders_a may not log in", "account or_ders_b may log in"]);
-        let found = texts(pattern, |_, grant| grant.columns.retain(|column| column != "Event_priv"));
+        let found = texts(pattern, |_, grant| grant.privileges.retain(|held| held != "EVENT"));
         assert!(found[0].contains("lacks EVENT on"), "{found:?}");
-        let found = texts(pattern, |_, grant| grant.columns.push("Grant_priv".to_owned()));
+        let found = texts(pattern, |_, grant| grant.privileges.push("GRANT OPTION".to_owned()));
         assert!(found[0].contains("beyond"), "{found:?}");
         let found = texts(pattern, |account, _| account.sessions = 3);
         assert!(found[0].contains("limit of 3"), "{found:?}");

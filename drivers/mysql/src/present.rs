@@ -45,9 +45,13 @@ pub(crate) async fn ensure(
         }
     }
     // A login that works is left alone, so that a repair writes nothing that is right already.
+    let is_expired = state.account(&layout.active).is_some_and(|account| account.is_expired);
     if !is_new_login
-        && let Proof::Refused { password: true, .. } =
-            prove(&session.dialer, layout, parameters, &desired.login).await?
+        && (is_expired
+            || matches!(
+                prove(&session.dialer, layout, parameters, &desired.login).await?,
+                Proof::Refused { password: true, .. }
+            ))
     {
         let verifier = Verifier::of(&desired.login.password, session.about.flavor())?;
         let doing = format!("cannot set the password of {}", layout.active);

@@ -20,12 +20,11 @@ struct Granted {
 /// Reads a line of `SHOW GRANTS`. What is about a table, a role or a proxy is no concern of ours.
 fn parse(line: &str) -> Option<Granted> {
     let (privileges, rest) = line.strip_prefix("GRANT ")?.split_once(" ON ")?;
-    let (on, rest) = match rest.strip_prefix("*.* TO ") {
-        Some(rest) => (None, rest),
-        None => {
-            let (name, rest) = unquoted(rest)?;
-            (Some(name), rest.strip_prefix(".* TO ")?)
-        }
+    let (on, rest) = if let Some(rest) = rest.strip_prefix("*.* TO ") {
+        (None, rest)
+    } else {
+        let (name, rest) = unquoted(rest)?;
+        (Some(name), rest.strip_prefix(".* TO ")?)
     };
     let privileges = privileges.split(',').map(|privilege| privilege.trim().to_uppercase()).collect();
     Some(Granted { on, privileges, option: rest.contains("WITH GRANT OPTION") })

@@ -30,15 +30,16 @@ pub(crate) async fn prove(
     parameters: &Parameters,
     login: &Login,
 ) -> Result<Proof> {
-    let refusal = match dialer.log_in(login, Some(&layout.database)).await {
-        Ok(_) => return Ok(Proof::LogsIn),
-        Err(refusal) => refusal,
+    let Err(refusal) = dialer.log_in(login, Some(&layout.database)).await else {
+        return Ok(Proof::LogsIn);
     };
     let refused =
         |what: &str, password| Ok(Proof::Refused { what: format!("{} {what}", login.username), password });
     match refusal.code() {
         Some(code::LOGIN_DENIED) => refused("does not log in with its password", true),
-        Some(code::PASSWORD_EXPIRED) => refused("has a password that is expired", true),
+        Some(code) if code::PASSWORD_EXPIRED.contains(&code) => {
+            refused("has a password that is expired", true)
+        }
         Some(code::DATABASE_DENIED | code::NO_DATABASE) => refused("may not enter the database", false),
         Some(code) if code::LOCKED.contains(&code) => refused("may not log in", false),
         // The limit is looked at last, after the password.

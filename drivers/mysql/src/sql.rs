@@ -19,7 +19,7 @@ impl Sql {
     }
 }
 
-/// A name as a statement takes it: `` `we``ird` ``.
+/// A name as a statement takes it: in backticks, and one that is in it twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ident(String);
 
@@ -68,28 +68,15 @@ pub(crate) const WRITES: [&str; 15] = [
     "TRIGGER",
 ];
 
-/// The column of `mysql.db` that stands for that privilege.
-pub(crate) fn column(privilege: &str) -> &'static str {
-    match privilege {
-        "SELECT" => "Select_priv",
-        "LOCK TABLES" => "Lock_tables_priv",
-        "SHOW VIEW" => "Show_view_priv",
-        "INSERT" => "Insert_priv",
-        "UPDATE" => "Update_priv",
-        "DELETE" => "Delete_priv",
-        "CREATE" => "Create_priv",
-        "DROP" => "Drop_priv",
-        "REFERENCES" => "References_priv",
-        "INDEX" => "Index_priv",
-        "ALTER" => "Alter_priv",
-        "CREATE TEMPORARY TABLES" => "Create_tmp_table_priv",
-        "EXECUTE" => "Execute_priv",
-        "CREATE VIEW" => "Create_view_priv",
-        "CREATE ROUTINE" => "Create_routine_priv",
-        "ALTER ROUTINE" => "Alter_routine_priv",
-        "EVENT" => "Event_priv",
-        "TRIGGER" => "Trigger_priv",
-        _ => "",
+/// The privilege that a catalog spells in a way of its own: a column of `mysql.db`, or a value of `mysql.tables_priv`.
+/// `ALL` would not do, for it takes an administrator who holds all that the version has.
+pub(crate) fn privilege(spelled: &str) -> String {
+    let spelled = spelled.to_uppercase();
+    match spelled.trim_end_matches("_PRIV").replace('_', " ").as_str() {
+        "GRANT" => "GRANT OPTION".to_owned(),
+        "CREATE TMP TABLE" => "CREATE TEMPORARY TABLES".to_owned(),
+        "DELETE VERSIONING ROWS" => "DELETE HISTORY".to_owned(),
+        plain => plain.to_owned(),
     }
 }
 
@@ -123,18 +110,21 @@ pub(crate) fn revoke_everything(name: &str) -> Sql {
 }
 
 /// Takes somebody's rights on a whole database, which are stored under `pattern`.
-pub(crate) fn revoke_database(pattern: &str, name: &str, host: &str) -> [Sql; 2] {
-    revoke_all(&format!("{}.*", Ident::new(pattern)), &account_at(name, host))
+pub(crate) fn revoke_database(privileges: &[String], pattern: &str, name: &str, host: &str) -> Sql {
+    let (privileges, from) = (privileges.join(", "), account_at(name, host));
+    Sql(format!("REVOKE {privileges} ON {}.* FROM {from}", Ident::new(pattern)))
 }
 
 /// Takes somebody's rights on a table.
-pub(crate) fn revoke_table(database: &str, table: &str, name: &str, host: &str) -> [Sql; 2] {
-    revoke_all(&format!("{}.{}", Ident::new(database), Ident::new(table)), &account_at(name, host))
-}
-
-// In this order: the server forgets the grant once nothing is left of it.
-fn revoke_all(on: &str, from: &str) -> [Sql; 2] {
-    ["GRANT OPTION", "ALL PRIVILEGES"].map(|what| Sql(format!("REVOKE {what} ON {on} FROM {from}")))
+pub(crate) fn revoke_table(
+    privileges: &[String],
+    database: &str,
+    table: &str,
+    name: &str,
+    host: &str,
+) -> Sql {
+    let (privileges, from) = (privileges.join(", "), account_at(name, host));
+    Sql(format!("REVOKE {privileges} ON {}.{} FROM {from}", Ident::new(database), Ident::new(table)))
 }
 
 /// Without `IF NOT EXISTS`: an account that is there already must not become ours. It cannot log in yet.
@@ -172,15 +162,13 @@ pub(crate) fn drop_user(name: &str) -> Sql {
 
 /// Without `IF NOT EXISTS`: a database that is there already must not become ours.
 pub(crate) fn create_database(name: &str, parameters: &Parameters) -> Sql {
-    let mut text = format!("CREATE DATABASE {}", Ident::new(name));
     // Names of letters, digits and underscores: the parameters' own check.
-    if let Some(character_set) = &parameters.character_set {
-        text.push_str(&format!(" CHARACTER SET {character_set}"));
-    }
-    if let Some(collation) = &parameters.collation {
-        text.push_str(&format!(" COLLATE {collation}"));
-    }
-    Sql(text)
+    let option = |word: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!(" {word} {value}")).unwrap_or_default()
+    };
+    let character_set = option("CHARACTER SET", &parameters.character_set);
+    let collation = option("COLLATE", &parameters.collation);
+    Sql(format!("CREATE DATABASE {}{character_set}{collation}", Ident::new(name)))
 }
 
 pub(crate) fn drop_database(name: &str) -> Sql {
@@ -249,9 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn each_privilege_has_its_column() {
-        for privilege in READS.iter().chain(&WRITES) {
-            assert!(column(privilege).ends_with("_priv"), "{privilege}");
+    fn catalogs_spell_privileges_in_ways_of_their_own() {
+        for (spelled, expected) in [
+            ("Select_priv", "SELECT"),
+            ("Create_tmp_table_priv", "CREATE TEMPORARY TABLES"),
+            ("Lock_tables_priv", "LOCK TABLES"),
+            ("Alter_routine_priv", "ALTER ROUTINE"),
+            ("Grant_priv", "GRANT OPTION"),
+            ("Delete_history_priv", "DELETE HISTORY"),
+            ("Delete versioning rows", "DELETE HISTORY"),
+            ("Create View", "CREATE VIEW"),
+        ] {
+            assert_eq!(privilege(spelled), expected);
         }
     }
 

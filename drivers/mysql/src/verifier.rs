@@ -127,10 +127,10 @@ fn in_crypt_order(hash: &[u8; 32]) -> String {
     };
     let (mut a, mut b, mut c) = (0, 10, 20);
     for _ in 0..10 {
-        write(byte(a) << 16 | byte(b) << 8 | byte(c), 4);
+        write((byte(a) << 16) | (byte(b) << 8) | byte(c), 4);
         (a, b, c) = ((c + 1) % 30, (a + 1) % 30, (b + 1) % 30);
     }
-    write(byte(31) << 8 | byte(30), 3);
+    write((byte(31) << 8) | byte(30), 3);
     text
 }
 

@@ -5,6 +5,7 @@ use driver_api::Result;
 use crate::connect::Connection;
 use crate::layout::Layout;
 use crate::session::About;
+use crate::sql;
 
 /// Somebody's rights on the database, or on one of its tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub(crate) struct Grant {
     pub(crate) pattern: String,
     /// The table, if they are on one alone.
     pub(crate) table: Option<String>,
-    /// The columns of `mysql.db` that say yes, such as `Select_priv`.
-    pub(crate) columns: Vec<String>,
+    /// What it may, such as `CREATE VIEW`.
+    pub(crate) privileges: Vec<String>,
     /// It may change data or tables.
     pub(crate) may_write: bool,
 }
@@ -42,15 +43,9 @@ const LITERAL: &str = "SELECT * FROM mysql.db WHERE ? = Db";
 const TABLES: &str = "SELECT User, Host, Table_name, CONCAT(Table_priv, ',', Column_priv) \
     FROM mysql.tables_priv WHERE Db = ?";
 
-/// The columns of `mysql.db` by which nothing can be written.
-const READING: [&str; 6] = [
-    "select_priv",
-    "show_view_priv",
-    "lock_tables_priv",
-    "references_priv",
-    "show_create_routine_priv",
-    "grant_priv",
-];
+/// What nothing can be written with.
+const READING: [&str; 6] =
+    ["SELECT", "SHOW VIEW", "LOCK TABLES", "REFERENCES", "SHOW CREATE ROUTINE", "GRANT OPTION"];
 
 /// Reads all rights that are on this database, under its own name or a pattern.
 pub(crate) async fn read(connection: &mut Connection, layout: &Layout, about: About) -> Result<Vec<Grant>> {
@@ -66,29 +61,35 @@ pub(crate) async fn read(connection: &mut Connection, layout: &Layout, about: Ab
                 "user" => grant.name = connection.cell(row, at)?,
                 "host" => grant.host = connection.cell(row, at)?,
                 "db" => grant.pattern = connection.cell(row, at)?,
-                privilege if privilege.ends_with("_priv") => {
-                    if connection.cell::<String>(row, at)? == "Y" {
-                        grant.may_write |= !READING.contains(&privilege);
-                        grant.columns.push(name.into_owned());
-                    }
+                privilege if privilege.ends_with("_priv") && connection.cell::<String>(row, at)? == "Y" => {
+                    grant.privileges.push(sql::privilege(privilege));
                 }
                 _ => {}
             }
         }
+        grant.may_write = may_write(&grant.privileges);
         grants.push(grant);
     }
     let rows = connection.rows(TABLES, (&layout.database,), doing).await?;
     for row in &rows {
-        let privileges = connection.cell::<Option<String>>(row, 3)?.unwrap_or_default().to_lowercase();
-        let reads = ["select", "references", "grant", "show view", ""];
+        let spelled = connection.cell::<Option<String>>(row, 3)?.unwrap_or_default();
+        let mut privileges: Vec<_> =
+            spelled.split(',').filter(|spelled| !spelled.is_empty()).map(sql::privilege).collect();
+        privileges.sort();
+        privileges.dedup();
+        let may_write = may_write(&privileges);
         grants.push(Grant {
             name: connection.cell(row, 0)?,
             host: connection.cell(row, 1)?,
             pattern: layout.database.clone(),
             table: Some(connection.cell(row, 2)?),
-            columns: Vec::new(),
-            may_write: privileges.split(',').any(|privilege| !reads.contains(&privilege)),
+            privileges,
+            may_write,
         });
     }
     Ok(grants)
+}
+
+fn may_write(privileges: &[String]) -> bool {
+    privileges.iter().any(|privilege| !READING.contains(&privilege.as_str()))
 }

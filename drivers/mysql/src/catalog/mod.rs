@@ -42,6 +42,7 @@ pub(crate) struct DatabaseState {
 
 /// An account, from any host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "it mirrors the catalog")]
 pub(crate) struct AccountState {
     pub(crate) name: String,
     /// What the server stores of its password.

@@ -79,6 +79,7 @@ rules! {
         case.ensure_present().await;
         case.assert_complete().await;
         case.ensure_absent().await;
+        case.run("SET GLOBAL general_log = OFF").await;
         let mut superuser = case.server().superuser().await;
         let about = format!("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE argument LIKE '%{}%'",
             case.name().replace('_', "\\_"));

@@ -35,7 +35,7 @@ rules! {
         nobody.admin.admin = Login::new("nobody'; --", Secret::new("p"));
         let nobody = nobody.connect().await.unwrap_err();
         assert_error(&nobody, ErrorKind::AuthenticationFailed, &["nobody"]);
-        assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", begin.elapsed());
     }
 
     /// A server that takes the connection and never says a word.

@@ -109,8 +109,8 @@ rules! {
     async fn ours_is_removed_beside_what_is_not(context) {
         let case = context.case("orders");
         case.ensure_present().await;
-        case.run("DROP USER {a};\nCREATE USER {a} IDENTIFIED BY 'theirs';\n\
-            DELETE FROM db_operator.objects WHERE name LIKE '%orders\\_a'").await;
+        case.run(&format!("DROP USER {{a}};\nCREATE USER {{a}} IDENTIFIED BY 'theirs';\n\
+            DELETE FROM db_operator.objects WHERE name = '{}'", case.target.active_login)).await;
         case.assert_refused(ErrorKind::NameTaken, &[&case.target.active_login]).await;
         case.ensure_absent().await;
         let Presence::Foreign { what } = case.observe().await else { panic!("it is foreign") };

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use db_operator_driver_mysql::{MysqlDriver, Parameters, Session};
@@ -11,12 +11,12 @@ use driver_api::{
     TlsMode, testkit,
 };
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Row};
+use mysql_async::{Conn, OptsBuilder, Row, Value};
 
 const VARIABLE: &str = "DB_OPERATOR_TEST_MYSQL";
 
 /// How long a condition may take to come about.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The password of every tenant in here.
 pub(crate) const PASSWORD: &str = "it's \"correct\" horse\\battery";
@@ -109,10 +109,11 @@ impl TestServer {
         let mut conn = self.superuser().await;
         let rows: Vec<Row> = conn.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
         conn.disconnect().await.unwrap();
-        let line = |row: Row| {
-            let cells: Vec<_> = row.unwrap().into_iter().map(|value| value.as_sql(true)).collect();
-            cells.join(" ")
+        let cell = |value: Value| match value {
+            Value::Bytes(text) => String::from_utf8_lossy(&text).into_owned(),
+            other => other.as_sql(true),
         };
+        let line = |row: Row| row.unwrap().into_iter().map(cell).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
@@ -136,8 +137,22 @@ pub(crate) struct Context {
 
 type Rule = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Who changes a server's settings does it alone.
+static SETTINGS: RwLock<()> = RwLock::new(());
+
 /// Runs a rule for every server, at the same time, and removes what it made.
 pub(crate) fn for_each_server(name: &str, rule: impl Fn(Context) -> Rule) {
+    let _shared = SETTINGS.read().unwrap_or_else(PoisonError::into_inner);
+    run_for_each_server(name, rule);
+}
+
+/// The same, while no other rule runs.
+pub(crate) fn for_each_server_alone(name: &str, rule: impl Fn(Context) -> Rule) {
+    let _alone = SETTINGS.write().unwrap_or_else(PoisonError::into_inner);
+    run_for_each_server(name, rule);
+}
+
+fn run_for_each_server(name: &str, rule: impl Fn(Context) -> Rule) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let runs: Vec<_> = servers()
@@ -358,7 +373,10 @@ impl Case {
         let registry = if has_registry.is_empty() {
             "SELECT 1 WHERE FALSE".to_owned()
         } else {
-            format!("SELECT * FROM db_operator.objects WHERE name IN ({name}, {accounts})")
+            format!(
+                "SELECT * FROM db_operator.objects WHERE (kind = 'database' AND name = {name}) \
+                 OR (kind = 'account' AND name IN ({accounts}))"
+            )
         };
         let mut texts = Vec::new();
         for query in [

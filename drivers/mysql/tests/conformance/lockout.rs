@@ -38,7 +38,7 @@ fn writer(case: Case, writers: Arc<Writers>) -> tokio::task::JoinHandle<()> {
 /// How many rows there are.
 async fn rows(case: &Case) -> i64 {
     let query = format!("SELECT COUNT(*) FROM {}.t", quoted(case.name()));
-    case.server().text(&query).await.trim_matches('\'').parse().unwrap()
+    case.server().text(&query).await.parse().unwrap()
 }
 
 rules! {

@@ -17,6 +17,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     reason = "a test may fail on the spot"
 )]
 
@@ -27,6 +28,17 @@ macro_rules! rules {
         #[test]
         fn $name() {
             crate::harness::for_each_server(stringify!($name), |$context| Box::pin(async move $body));
+        }
+    )*};
+}
+
+/// The same for rules that change the server as a whole: no other runs meanwhile.
+macro_rules! rules_alone {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($context:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        #[test]
+        fn $name() {
+            crate::harness::for_each_server_alone(stringify!($name), |$context| Box::pin(async move $body));
         }
     )*};
 }
@@ -51,4 +63,5 @@ mod foreign;
 mod lockout;
 mod parameters;
 mod present;
+mod settings;
 mod tenant;

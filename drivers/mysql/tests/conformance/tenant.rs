@@ -69,21 +69,4 @@ rules! {
             standby.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         }
     }
-
-    /// Settings of the server that would change what a statement means.
-    async fn no_sql_mode_of_the_server_changes_what_we_say(context) {
-        let mut superuser = context.server.superuser().await;
-        let before: Option<String> = superuser.query_first("SELECT @@GLOBAL.sql_mode").await.unwrap();
-        superuser.query_drop("SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,IGNORE_SPACE,PAD_CHAR_TO_FULL_LENGTH'")
-            .await.unwrap();
-        let case = context.case("a'b\"c\\d_%`e");
-        let outcome = case.try_ensure_present().await;
-        let differences = case.differences().await;
-        let dropped = case.try_ensure_absent().await;
-        superuser.query_drop(format!("SET GLOBAL sql_mode = '{}'", before.unwrap())).await.unwrap();
-        outcome.unwrap_or_else(|error| panic!("{}", error.chain()));
-        assert_eq!(differences, Vec::<String>::new());
-        dropped.unwrap_or_else(|error| panic!("{}", error.chain()));
-        case.assert_absent().await;
-    }
 }
