@@ -27,6 +27,10 @@ impl Driver for MysqlDriver {
         bounded::method(Session::open(server, &layout)).await
     }
 
+    async fn close(&self, session: Session) -> Result<()> {
+        bounded::method(session.close()).await
+    }
+
     async fn observe(
         &self,
         session: &mut Session,

@@ -134,7 +134,7 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
     (&[code::NO_DATABASE, 1008], ErrorKind::DatabaseMissing, "look at what removed it"),
     (
         &[1040, 1203, 1226],
-        ErrorKind::Unreachable,
+        ErrorKind::ResourceExhausted,
         "raise max_connections or the account's own limit, or close idle sessions",
     ),
     (
@@ -172,7 +172,11 @@ const CODES: &[(&[u16], ErrorKind, &str)] = &[
         ErrorKind::Unsupported,
         "let the administrator's login set a password by its hash (strict_password_validation and the like)",
     ),
-    (&[1021, 1037, 1038, 1041, 1114], ErrorKind::Internal, "free disk space or memory on the server"),
+    (
+        &[1021, 1037, 1038, 1041, 1114],
+        ErrorKind::ResourceExhausted,
+        "free disk space or memory on the server",
+    ),
 ];
 
 /// Says what `error` is. `doing` begins the sentence, such as `cannot create account orders_a`.
@@ -273,7 +277,7 @@ mod tests {
             (1045, ErrorKind::AuthenticationFailed),
             (1044, ErrorKind::InsufficientPrivilege),
             (1227, ErrorKind::InsufficientPrivilege),
-            (1040, ErrorKind::Unreachable),
+            (1040, ErrorKind::ResourceExhausted),
             (1290, ErrorKind::Unreachable),
             (1205, ErrorKind::InUse),
             (1007, ErrorKind::NameTaken),

@@ -66,6 +66,12 @@ impl Session {
         ))
     }
 
+    /// Gives the lock back. The server needs a moment to notice that a connection has ended, and a pooler may keep it.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        let release = "SELECT RELEASE_LOCK(?)";
+        self.connection.rows(release, (&self.lock,), "cannot give the lock back").await.map(|_| ())
+    }
+
     /// Runs what changes something, while the lock is held.
     pub(crate) async fn effect(&mut self, sql: &Sql, doing: &str, carries: Carries) -> Result<()> {
         self.check_lock().await?;

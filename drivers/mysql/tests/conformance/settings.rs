@@ -51,7 +51,7 @@ rules_alone! {
         superuser.query_drop(format!("SET GLOBAL max_connections = {}", before.unwrap())).await.unwrap();
         drop(open);
         assert_eq!(full, 1040);
-        assert_error(&outcome.unwrap_err(), ErrorKind::Unreachable, &["1040", "max_connections"]);
+        assert_error(&outcome.unwrap_err(), ErrorKind::ResourceExhausted, &["1040", "max_connections"]);
     }
 
     /// Nothing is a wildcard then; an escape would be a part of the name.
