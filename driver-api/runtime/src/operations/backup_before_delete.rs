@@ -66,41 +66,41 @@ async fn lock_out_dump_verify<D: Driver>(
     run.hidden.hide(&server.admin.password);
     let database = run.target::<D>();
     in_session(driver, &server, &database, async |session| {
-    check_is_there(&driver.observe(session, &database, None).await?, &server, &database)?;
-    run.record.claim(DatabasePhase::BackupBeforeDeleteRequested, &server, &database).await?;
-    begin(request, "a driver locks the logins out").await?;
-    driver.lock_out(session, &database).await?;
-    info!(database = database.name, "locked the logins out");
-    remove_left(run, folder).await?;
-    // From here on, and not before, a backup may count as this deletion's.
-    run.record.announce(attempt).await?;
-    let stored = match dump(folder, driver, session, &database, run, request).await? {
-        Completed::Ours(stored) => stored,
-        Completed::Other(_) => {
+        check_is_there(&driver.observe(session, &database, None).await?, &server, &database)?;
+        run.record.claim(DatabasePhase::BackupBeforeDeleteRequested, &server, &database).await?;
+        begin(request, "a driver locks the logins out").await?;
+        driver.lock_out(session, &database).await?;
+        info!(database = database.name, "locked the logins out");
+        remove_left(run, folder).await?;
+        // From here on, and not before, a backup may count as this deletion's.
+        run.record.announce(attempt).await?;
+        let stored = match dump(folder, driver, session, &database, run, request).await? {
+            Completed::Ours(stored) => stored,
+            Completed::Other(_) => {
+                return Err(Failure::new(
+                    Reason::BackupDamaged,
+                    format!(
+                        "somebody else has written a manifest to {}: see who writes to that bucket; the next run makes another attempt",
+                        folder.url()
+                    ),
+                ));
+            }
+        };
+        if stored.manifest.streams.is_empty() {
             return Err(Failure::new(
-                Reason::BackupDamaged,
-                format!(
-                    "somebody else has written a manifest to {}: see who writes to that bucket; the next run makes another attempt",
-                    folder.url()
-                ),
+                Reason::Internal,
+                "the driver's dump has no stream, and nothing is dropped for that: this is a defect of the driver",
             ));
         }
-    };
-    if stored.manifest.streams.is_empty() {
-        return Err(Failure::new(
-            Reason::Internal,
-            "the driver's dump has no stream, and nothing is dropped for that: this is a defect of the driver",
-        ));
-    }
-    let reading = folder.store().verify(folder.path(), &stored.manifest, None);
-    while_locked(driver, session, &database, reading).await??;
-    info!(path = folder.path(), "read the backup back: it is what was written");
-    if is_superseded(&request.check_wanted().await) {
-        *request = record_of(run).await?;
-        begin(request, "this record was made again").await?;
-    }
-    completed(folder, &stored, run, request).await?;
-    run.record.verified(attempt, &stored.sha256).await
+        let reading = folder.store().verify(folder.path(), &stored.manifest, None);
+        while_locked(driver, session, &database, reading).await??;
+        info!(path = folder.path(), "read the backup back: it is what was written");
+        if is_superseded(&request.check_wanted().await) {
+            *request = record_of(run).await?;
+            begin(request, "this record was made again").await?;
+        }
+        completed(folder, &stored, run, request).await?;
+        run.record.verified(attempt, &stored.sha256).await
     })
     .await
 }

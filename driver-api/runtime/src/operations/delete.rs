@@ -31,37 +31,37 @@ pub(crate) async fn delete<D: Driver>(driver: &D, run: &mut Run<'_>) -> Result<(
     run.hidden.hide(&server.admin.password);
     let target = run.target::<D>();
     in_session(driver, &server, &target, async |session| {
-    let before = driver.observe(session, &target, None).await?;
-    // Under the lock: a create that is still alive could hand the login out meanwhile.
-    if intent == Intent::BackupThenDelete
-        && may_hold_rows::<D>(run).await?
-        && let Err(error) = final_backup::check(run).await
-    {
-        return Err(back_up_again(run, &before, error).await?);
-    }
-    if !matches!(before, Presence::Ours { .. }) {
-        run.check_begun_here(&server)?;
-    }
-    run.record.claim(DatabasePhase::DeletionRequested, &server, &target).await?;
-    run.record.advance(DatabasePhase::DeletionInProgress, |_| {}).await?;
-    match before {
-        Presence::Ours { .. } => {
-            driver.ensure_absent(session, &target).await?;
-            if let Presence::Ours { differences, .. } = driver.observe(session, &target, None).await? {
-                return Err(Failure::new(
-                    Reason::Internal,
-                    format!(
-                        "the driver reports success, and yet something of {} is on {server} ({differences:?}): this is a defect of the driver",
-                        target.name
-                    ),
-                ));
-            }
-            info!(database = target.name, %server, "dropped the database and its logins");
+        let before = driver.observe(session, &target, None).await?;
+        // Under the lock: a create that is still alive could hand the login out meanwhile.
+        if intent == Intent::BackupThenDelete
+            && may_hold_rows::<D>(run).await?
+            && let Err(error) = final_backup::check(run).await
+        {
+            return Err(back_up_again(run, &before, error).await?);
         }
-        Presence::Absent => info!(database = target.name, %server, "nothing is left on the server"),
-        Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
-    }
-    end(run, intent).await
+        if !matches!(before, Presence::Ours { .. }) {
+            run.check_begun_here(&server)?;
+        }
+        run.record.claim(DatabasePhase::DeletionRequested, &server, &target).await?;
+        run.record.advance(DatabasePhase::DeletionInProgress, |_| {}).await?;
+        match before {
+            Presence::Ours { .. } => {
+                driver.ensure_absent(session, &target).await?;
+                if let Presence::Ours { differences, .. } = driver.observe(session, &target, None).await? {
+                    return Err(Failure::new(
+                        Reason::Internal,
+                        format!(
+                            "the driver reports success, and yet something of {} is on {server} ({differences:?}): this is a defect of the driver",
+                            target.name
+                        ),
+                    ));
+                }
+                info!(database = target.name, %server, "dropped the database and its logins");
+            }
+            Presence::Absent => info!(database = target.name, %server, "nothing is left on the server"),
+            Presence::Foreign { what } => info!(%what, %server, "what is there is not ours, and stays"),
+        }
+        end(run, intent).await
     })
     .await
 }
