@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The promise: what keeps a Job from being launched or from starting is said within this time.
+/// The promise: what keeps a Job from being launched or from starting is said within this time, and what its driver finds
+/// within this time of its begin. A Job may wait longer than that for its slot.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// For what waits for a slot, on a machine that has other work, and for repeated attempts, whose backoffs add up.

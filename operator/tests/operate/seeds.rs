@@ -1,18 +1,19 @@
 //! Whole stories by seed: people, faults, operators that crash; and what holds at the end of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use db_operator::attempts::FIRST_BACKOFF;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::chance::Chance;
 use crate::people::{self, Wanted};
 use crate::play::{Operator, in_paused_time};
-use crate::server::{Server, State};
+use crate::server::{Post, Server, State};
 
 /// How long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(150);
@@ -164,7 +165,9 @@ fn play_one(seed: u64, met: &AtomicU64) {
         let operators = operators.await.unwrap();
         let done = server.until(PATIENCE, |state| missing(state, &wanted).is_empty()).await;
         assert!(done, "seed {seed}: {:?}", missing(&server.state(), &wanted));
+        let jobs = server.state().posts.len();
         sleep(STALE).await;
+        check_again(&server.state().posts[jobs..], seed);
         let jobs = server.state().posts.len();
         sleep(QUIET).await;
         let late: Vec<_> = server.state().posts[jobs..].to_vec();
@@ -221,6 +224,19 @@ fn missing(state: &State, wanted: &Wanted) -> Vec<String> {
     let untold = wanted.nonsense.iter().filter(|key| !state.was_told("Undecodable", &key.2));
     missing.extend(untold.map(|key| format!("of {key:?} nobody was told")));
     missing
+}
+
+/// What is done already is run again no sooner than after the shortest wait, and so only a few times.
+fn check_again(posts: &[Post], seed: u64) {
+    let mut again = BTreeMap::<_, u64>::new();
+    for post in posts {
+        *again.entry(&post.uid).or_default() += 1;
+    }
+    let most = STALE.as_secs() / FIRST_BACKOFF.as_secs();
+    assert!(
+        again.values().all(|count| *count <= most),
+        "seed {seed}: all is done, and yet there were {posts:?}"
+    );
 }
 
 /// What must never have happened.

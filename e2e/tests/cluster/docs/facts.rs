@@ -9,16 +9,12 @@ const NUMBERS: [&str; 13] = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 ];
 
-/// How many methods the trait has that every driver implements: one with a body has a default.
+/// How many methods the trait has that a driver implements.
 fn methods_of_a_driver() -> Result<usize> {
     let source = std::fs::read_to_string(root().join("driver-api/driver/src/driver.rs"))?;
     let (_, rest) = source.split_once("pub trait Driver").context("where is the trait?")?;
     let (body, _) = rest.split_once("\n}\n").context("the trait does not end")?;
-    let is_required = |method: &&str| {
-        let end = method.find(['{', ';']).and_then(|at| method.get(at..));
-        end.is_some_and(|end| end.starts_with(';'))
-    };
-    Ok(body.split("\n    fn ").skip(1).filter(is_required).count())
+    Ok(body.lines().filter(|line| line.starts_with("    fn ")).count())
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Bad input and faults: each is named by the first Job, and its repair is all that it takes to go on.
+//! Bad input and faults: each is named by the first Job, within 30 s of its begin, and its repair is all that it takes to go
+//! on.
 //!
 //! What the API server refuses at once is in `api/`, and what cannot be launched or started in `launches.rs`. A server
 //! that is too old cannot be had here; the PostgreSQL driver's own tests show what is said then.
@@ -8,14 +9,16 @@ mod launches;
 use anyhow::{Context as _, Result, ensure};
 use api::TlsMode;
 use e2e::{
-    Context, DatabaseFixture, POSTGRESQL_15, POSTGRESQL_17, database, kubectl, kubectl_with_input,
-    with_namespace,
+    Context, DatabaseFixture, PATIENCE, POSTGRESQL_15, POSTGRESQL_17, SOON, database, kubectl,
+    kubectl_with_input, until_any, with_namespace,
 };
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams};
+use kube::runtime::watcher;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::credentials::copy_authority;
 
@@ -27,6 +30,14 @@ fn has_all(message: &str, says: &[&str]) -> Result<()> {
     for part in says {
         ensure!(message.contains(part), "{part:?} is not in the message: {message}");
     }
+    Ok(())
+}
+
+/// Waits until the first Job for a Database has begun: before, it may wait for a slot.
+async fn has_begun(test: &Context, name: &str) -> Result<()> {
+    let jobs = watcher::Config::default().labels(&format!("db.isotoma.com/database={name}"));
+    let begun = |job: &Job| job.status.as_ref().is_some_and(|status| status.start_time.is_some());
+    until_any(&test.api::<Job>(), jobs, PATIENCE, "that has begun", begun).await?;
     Ok(())
 }
 
@@ -48,7 +59,9 @@ async fn fault<const N: usize>(
     repair: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let told = async {
-        has_all(&test.refused(name, reason).await?, &says)?;
+        has_begun(test, name).await?;
+        let said = timeout(SOON, test.refused(name, reason)).await.context("it was not said in time")??;
+        has_all(&said, &says)?;
         was_said_by_the_first_job(test, name).await?;
         repair.await.context("cannot repair it")?;
         test.ready(name).await?;
