@@ -6,7 +6,6 @@ use std::future::Future;
 
 use serde::de::DeserializeOwned;
 
-use crate::binding;
 use crate::dump::{Description, Occupancy, Sink, Source};
 use crate::error::Result;
 use crate::server::{Login, Server};
@@ -50,10 +49,8 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// The runtime adds `type`, `provider`, `host`, `port`, `username`, `password`, and the authorities in `ca.crt` and
     /// `certificates`: these MUST NOT be among them. It MUST answer the same for the same arguments, since a Secret that
-    /// says something else is repaired. The default is [`binding::standard`].
-    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
-        binding::standard(Self::TYPE, server, &database.name, login)
-    }
+    /// says something else is repaired. [`binding::standard`](crate::binding::standard) is what most engines' clients want.
+    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String>;
 
     /// Opens an administrator's session and takes the lock on `database` inside the server.
     ///
@@ -74,17 +71,14 @@ pub trait Driver: Send + Sync + 'static {
     /// Ends a session, and with it its lock. The runtime calls it once the work is over, well or not.
     ///
     /// When it has returned, the lock MUST be free for the next session. A process that is killed calls nothing: its lock
-    /// MUST be free 60 seconds after its end at the latest. An engine whose connections carry their locks has nothing
-    /// to do but to drop the session, which is the default; one without such locks needs a lease that runs out, and
-    /// MUST refuse what a session asks for whose lease is over.
+    /// MUST be free 60 seconds after its end at the latest. To drop a connection is not enough, for a server needs a moment
+    /// to notice. An engine whose connections carry no locks needs a lease that runs out, and MUST refuse what a session asks
+    /// for whose lease is over.
     ///
     /// # Errors
     ///
     /// They are logged and change nothing: the work is done by then, or has failed for a reason of its own.
-    fn close(&self, session: Self::Session) -> impl Future<Output = Result<()>> + Send {
-        drop(session);
-        std::future::ready(Ok(()))
-    }
+    fn close(&self, session: Self::Session) -> impl Future<Output = Result<()>> + Send;
 
     /// Says what is on the server. It MUST NOT change anything.
     ///

@@ -1,4 +1,4 @@
-//! A session of the driver, which is closed whatever comes of the work in it.
+//! A session of the driver, which is closed when its work has ended, well or not. A run that is killed closes nothing.
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
 //! The driver: each method of the trait in a few lines.
 
+use std::collections::BTreeMap;
+
 use driver_api::dump::{Description, Occupancy, Sink, Source};
 use driver_api::kit::bounded;
-use driver_api::{Desired, Driver, Presence, Result, Server, Target};
+use driver_api::{Desired, Driver, Login, Presence, Result, Server, Target, binding};
 
 use crate::layout::Layout;
 use crate::load::occupancy;
@@ -21,6 +23,10 @@ impl Driver for PostgresqlDriver {
 
     type Parameters = Parameters;
     type Session = Session;
+
+    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
+        binding::standard(Self::TYPE, server, &database.name, login)
+    }
 
     async fn connect(&self, server: &Server, database: &Target) -> Result<Session> {
         let layout = Layout::of(database);

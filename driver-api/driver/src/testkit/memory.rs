@@ -1,12 +1,15 @@
 //! The reference driver: its server is a map.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::binding;
 use crate::driver::{Desired, Driver, Mark, Presence, Target};
 use crate::dump::{Description, Occupancy, Reader, Sink, Source, StreamInfo, Writer};
 use crate::error::{DriverError, ErrorKind, Result};
-use crate::server::Server;
+use crate::server::{Login, Server};
 use crate::testkit::memory_server::{Contents, MemoryServer, Stored};
 
 /// Name of the one stream of a dump.
@@ -73,6 +76,10 @@ impl Driver for MemoryDriver {
     type Parameters = MemoryParameters;
     type Session = MemorySession;
 
+    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
+        binding::standard(Self::TYPE, server, &database.name, login)
+    }
+
     async fn connect(&self, server: &Server, database: &Target) -> Result<MemorySession> {
         check_name(&database.name)?;
         let mut contents = self.server.contents();
@@ -96,6 +103,9 @@ impl Driver for MemoryDriver {
     }
 
     async fn close(&self, session: MemorySession) -> Result<()> {
+        if self.server.contents().silent_at_close {
+            std::future::pending::<()>().await;
+        }
         session.release();
         Ok(())
     }
@@ -150,6 +160,7 @@ impl Driver for MemoryDriver {
         // A run can be dropped between the two effects.
         tokio::task::yield_now().await;
         let mut contents = self.server.contents();
+        session.check_alive(&contents)?;
         let fresh = Stored { mark: Some(database.mark.clone()), rows: Vec::new() };
         contents.databases.entry(database.name.clone()).or_insert(fresh);
         contents.locked_out.remove(&database.active_login);
@@ -169,7 +180,11 @@ impl Driver for MemoryDriver {
         }
         tokio::task::yield_now().await;
         let mut contents = self.server.contents();
-        contents.logins.retain(|name, (mark, _)| name != &database.active_login || mark != &database.mark);
+        session.check_alive(&contents)?;
+        if is_login_ours(&contents, database) {
+            contents.logins.remove(&database.active_login);
+            contents.locked_out.remove(&database.active_login);
+        }
         Ok(())
     }
 
@@ -183,7 +198,9 @@ impl Driver for MemoryDriver {
             contents.locked_out.insert(database.active_login.clone());
         }
         tokio::task::yield_now().await;
-        self.server.contents().end_tenants(&database.active_login);
+        let mut contents = self.server.contents();
+        session.check_alive(&contents)?;
+        contents.end_tenants(&database.active_login);
         Ok(())
     }
 
@@ -317,7 +334,7 @@ fn missing(database: &Target) -> DriverError {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::server::{Login, ServerTls, TlsMode};
+    use crate::server::{ServerTls, TlsMode};
     use crate::testkit::MemorySink;
 
     /// A database with one row, and a session whose lock is lost.

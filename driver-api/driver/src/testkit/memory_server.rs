@@ -24,6 +24,8 @@ pub(in crate::testkit) struct Contents {
     pub(in crate::testkit) sessions: u64,
     /// Whether a lock outlives the session that was not closed, as a lease does.
     pub(in crate::testkit) leases: bool,
+    /// Whether a session that is to be closed gets no answer.
+    pub(in crate::testkit) silent_at_close: bool,
     pub(in crate::testkit) locked_out: BTreeSet<String>,
     /// The login of each tenant's session.
     pub(in crate::testkit) tenants: BTreeMap<u64, String>,
@@ -176,6 +178,11 @@ impl MemoryServer {
     /// run out.
     pub fn lock_by_lease(&self) {
         self.contents().leases = true;
+    }
+
+    /// From now on nobody who closes a session gets an answer.
+    pub fn be_silent_at_close(&self) {
+        self.contents().silent_at_close = true;
     }
 
     /// Ends every session, and with it its lock.

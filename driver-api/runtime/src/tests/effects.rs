@@ -1,5 +1,6 @@
 //! What a run does that others can see, in the order in which it does it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use api::DatabasePhase;
 use driver::dump::{Description, Occupancy, Sink, Source};
 use driver::testkit::{MemoryDriver, MemoryParameters, MemorySession};
-use driver::{Desired, Driver, Presence, Result, Server, Target};
+use driver::{Desired, Driver, Login, Presence, Result, Server, Target};
 
 /// The effects so far. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +110,10 @@ impl Driver for Noting {
 
     type Parameters = MemoryParameters;
     type Session = NotingSession;
+
+    fn binding(&self, server: &Server, database: &Target, login: &Login) -> BTreeMap<String, String> {
+        self.inner.binding(server, database, login)
+    }
 
     async fn connect(&self, server: &Server, database: &Target) -> Result<NotingSession> {
         self.effects.note("server connect");

@@ -1,6 +1,9 @@
 //! How a session ends. The server's locks are leases here: without a word they outlive the session.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::objects::Kind;
 use super::operator::settle;
@@ -35,6 +38,17 @@ async fn a_session_is_closed_when_its_work_fails() {
     for _ in 0..2 {
         assert_failed(&world.run(Operation::Create).await, Reason::DatabaseMissing);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_done_if_the_session_cannot_be_closed() {
+    let world = World::new();
+    world.server.be_silent_at_close();
+    let begin = Instant::now();
+    assert_eq!(world.run(Operation::Create).await, Outcome::Done);
+    assert!(world.login_works() && begin.elapsed() < Duration::from_secs(11), "{:?}", begin.elapsed());
+    world.server.lose("orders");
+    assert_failed(&world.run(Operation::Create).await, Reason::DatabaseMissing);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
 
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::error::{DriverError, ErrorKind, Result};
@@ -17,9 +18,12 @@ use crate::testkit::conformance::proxy::{Cut, Proxy};
 use crate::testkit::dump::{MemoryDump, MemorySink};
 
 /// A port of this machine on which nothing listens.
-fn closed_port() -> Outcome<u16> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-    Ok(free.map_err(|error| error.to_string())?.port())
+/// A port that is taken and on which nobody listens, as long as the socket is kept.
+fn closed_port() -> std::io::Result<(TcpSocket, u16)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let port = socket.local_addr()?.port();
+    Ok((socket, port))
 }
 
 async fn in_time<H: Harness, T>(kit: &Kit<H>, what: &str, work: impl Future<Output = T>) -> Outcome<T> {
@@ -27,14 +31,15 @@ async fn in_time<H: Harness, T>(kit: &Kit<H>, what: &str, work: impl Future<Outp
     ended.map_err(|_| Failure(format!("{what} does not end in {:?}", kit.harness.patience())))
 }
 
-/// "`Unreachable`, `TlsRefused`, `Untrusted`, `AuthenticationFailed` and `Unsupported` MUST be told apart.": a port on which
+/// "`AuthenticationFailed` and `Unsupported` MUST be told apart", and `Unreachable` from all of them: a port on which
 /// nothing listens, and it is named.
 pub async fn a_closed_port_is_unreachable<H: Harness>(kit: &Kit<H>) -> Outcome {
     if !kit.is_able(Ability::Tcp) {
         return Ok(());
     }
     let mut case = kit.case("a");
-    (case.server.host, case.server.port) = ("127.0.0.1".to_owned(), closed_port()?);
+    let (_socket, port) = closed_port().map_err(|error| error.to_string())?;
+    (case.server.host, case.server.port) = ("127.0.0.1".to_owned(), port);
     let connected = in_time(kit, "a closed port", case.connect()).await?.map(drop);
     let error = refused("a closed port", connected, &[ErrorKind::Unreachable])?;
     let (text, port) = (error.chain(), case.server.port.to_string());

@@ -62,6 +62,7 @@ pub async fn a_login_gets_into_its_own_database_only<H: Harness>(kit: &Kit<H>) -
     let cases = labels.map(|label| kit.case(label));
     for case in &cases {
         case.present().await?;
+        case.is_complete().await?;
     }
     for of in &cases {
         for into in cases.iter().filter(|into| into.target.name != of.target.name) {

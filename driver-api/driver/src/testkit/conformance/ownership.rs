@@ -1,6 +1,6 @@
 //! What does not carry the database's own mark is never adopted, changed or dropped.
 
-use crate::driver::{Mark, Presence};
+use crate::driver::{Driver as _, Mark, Presence};
 use crate::error::ErrorKind;
 use crate::testkit::conformance::case::{Case, Failure, Kit, Outcome, ensure, refused, same};
 use crate::testkit::conformance::harness::Harness;
@@ -19,9 +19,14 @@ async fn is_left_alone<H: Harness>(case: &Case<H>, is_foreign: bool) -> Outcome 
         case.is_unchanged("ensure_present", &before).await?;
     }
     // What these answer is theirs; the runtime does not call them. What they do is not.
-    let _ = case.lock_out().await;
+    let driver = case.harness.driver();
+    let mut session = case.session().await?;
+    let _ = driver.lock_out(&mut session, &case.target).await;
+    case.close(session).await;
     case.is_unchanged("lock_out", &before).await?;
-    let _ = case.absent().await;
+    let mut session = case.session().await?;
+    let _ = driver.ensure_absent(&mut session, &case.target).await;
+    case.close(session).await;
     case.is_unchanged("ensure_absent", &before).await
 }
 

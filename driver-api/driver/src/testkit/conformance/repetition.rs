@@ -30,6 +30,8 @@ pub async fn absent_twice_is_absent<H: Harness>(kit: &Kit<H>) -> Outcome {
     case.is_absent().await?;
     let before = case.picture().await?;
     case.present_and_filled().await?;
+    // As before the last backup.
+    case.lock_out().await?;
     for _ in 0..2 {
         case.absent().await?;
         case.is_absent().await?;

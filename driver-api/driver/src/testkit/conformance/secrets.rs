@@ -1,5 +1,8 @@
 //! No secret in an error, in what is logged, or in the server's log.
 
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 use tracing::Level;
 
 use crate::error::Result;
@@ -82,5 +85,14 @@ pub async fn the_server_s_log_names_no_secret<H: Harness>(kit: &Kit<H>) -> Outco
         return Ok(());
     }
     life(kit).await?;
-    finds_none(kit, "the server's log", &kit.harness.server_log().await?)
+    // What a server logs it may write a little later.
+    let begin = Instant::now();
+    let mut log = kit.harness.server_log().await?;
+    while !log.contains(&kit.prefix) {
+        let is_late = begin.elapsed() < kit.harness.patience();
+        ensure(is_late, || "the server's log knows nothing of what was done".to_owned())?;
+        sleep(Duration::from_millis(10)).await;
+        log = kit.harness.server_log().await?;
+    }
+    finds_none(kit, "the server's log", &log)
 }

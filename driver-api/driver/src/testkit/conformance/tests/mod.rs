@@ -26,6 +26,15 @@ mod of_the_engine_behind_a_connection {
     crate::conformance!(super::Memory<super::Engine>);
 }
 
+/// Else it would not be its flaw that an engine without a connection is caught by.
+#[test]
+fn the_engine_keeps_the_rules_without_a_connection_too() {
+    for rule in RULES {
+        let report = run(&Memory::<Engine>::without_connection(None), rule.name);
+        assert_eq!(report.result, Ok(()), "{}", rule.name);
+    }
+}
+
 #[test]
 fn each_flaw_is_caught_by_its_rules() {
     let cases: Vec<_> =

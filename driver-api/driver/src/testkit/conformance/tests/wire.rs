@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::testkit::conformance::tests::flaw::Flaw;
 
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A port at which somebody answers `ok` to each line, as long as the process lives.
 pub(super) fn serve() -> u16 {
